@@ -1,0 +1,109 @@
+"""What stages see in frames: Box, Face, Sighting, IdentityReading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamdeid.frame import Frame
+from streamdeid.pair import Pair
+
+Embedding: TypeAlias = NDArray[np.float32]
+"""Shape (dim,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An upright rectangle in pixels of the frame; the centre of the first pixel is (0, 0)."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def width(self) -> float:
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        return self.bottom - self.top
+
+    @property
+    def center(self) -> tuple[float, float]:
+        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
+
+    @property
+    def area(self) -> float:
+        return max(self.width, 0.0) * max(self.height, 0.0)
+
+    def iou(self, other: Box) -> float:
+        """Intersection over union, 0..1."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        shared = max(width, 0.0) * max(height, 0.0)
+        union = self.area + other.area - shared
+        return shared / union if union > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """A face in one frame.
+
+    Attributes:
+        landmarks: shape (478, 3), float32: x, y in pixels of the frame, z in the same unit.
+            Points 468..477 are the irises. Order: MediaPipe's face mesh.
+        box: the upright rectangle around the first 468 landmarks.
+        presence: the landmark model's own belief that it looks at a face, 0..1.
+            It is not a detection: it is high on coarse mosaics too.
+    """
+
+    landmarks: NDArray[np.float32]
+    box: Box
+    presence: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sighting:
+    """One frame and the face that is followed in it, if there is one.
+
+    Attributes:
+        frame: the frame itself.
+        face: the followed face, or None: nobody was found.
+        detected: a detector (not only the tracker) saw the face in this very frame.
+        faces_in_view: faces that the last look of a detector found, this frame's or an earlier one's.
+        track_dropped: a track was given up at this frame because no detector would confirm it.
+    """
+
+    frame: Frame
+    face: Face | None
+    detected: bool = False
+    faces_in_view: int = 0
+    track_dropped: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IdentityReading:
+    """The face embeddings of one frame pair.
+
+    Attributes:
+        index: pairs before this one.
+        time: seconds of the original video since its first frame.
+        own: each side's face at its own landmarks; None where no face was found.
+        paired: the de-identified frame embedded at the *original's* landmarks, whether or not a face
+            was found there; None where the original has no face or the crop is a flat colour.
+        paired_flat: the crop for `paired` was a flat colour, so that it was not embedded.
+        paired_detail: detail (gradient energy) of that crop over that of the original's crop;
+            None without a crop. Near 0: a blur or a box, for which embeddings mean little.
+    """
+
+    index: int
+    time: Fraction
+    own: Pair[Embedding | None]
+    paired: Embedding | None = None
+    paired_flat: bool = False
+    paired_detail: float | None = None
