@@ -1,0 +1,55 @@
+"""streamdeid: how much identity is gone from a de-identified video, and what is left of the rest.
+
+    errors, pair, frame, observations, score, settings     the nouns that travel
+    sources      bytes → frames
+    stages       frames → observations
+    metrics      observations → scores
+    report       scores → what people read
+    inference    arrays → arrays          (the only home of onnxruntime)
+    stats        numbers → numbers that merge
+    engine       who runs, when: read engine/plan.py first
+    cli          words → calls
+
+>>> import streamdeid
+>>> report = streamdeid.evaluate("original.mp4", "deidentified.mp4")  # doctest: +SKIP
+>>> report["identity.distance_between_sides"].value  # doctest: +SKIP
+0.71
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streamdeid.engine.evaluate import evaluate as evaluate
+    from streamdeid.engine.events import Progress as Progress
+    from streamdeid.errors import StreamdeidError as StreamdeidError
+    from streamdeid.pair import Pair as Pair
+    from streamdeid.report.report import Report as Report
+    from streamdeid.score import Score as Score
+    from streamdeid.settings import Settings as Settings
+
+__version__ = "0.1.0"
+
+# Loaded when they are asked for: `import streamdeid` costs a millisecond, not FFmpeg and numpy.
+_HOMES = {
+    "Pair": "streamdeid.pair",
+    "Progress": "streamdeid.engine.events",
+    "Report": "streamdeid.report.report",
+    "Score": "streamdeid.score",
+    "Settings": "streamdeid.settings",
+    "StreamdeidError": "streamdeid.errors",
+    "evaluate": "streamdeid.engine.evaluate",
+}
+__all__ = ["Pair", "Progress", "Report", "Score", "Settings", "StreamdeidError", "evaluate"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
