@@ -1,0 +1,93 @@
+"""Reports into files: whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+from streamdeid.errors import OutputError
+from streamdeid.report.report import Report
+
+STANDARD_OUTPUT: Final = "-"
+
+
+def write_json(report: Report, path: str | os.PathLike[str]) -> None:
+    """Write `report` to `path`, atomically: whoever reads there finds the old report or the new.
+
+    The new one is written beside the old and takes its name when it is safely on the disk. What
+    is no regular file (a pipe, /dev/stdout) is written to directly.
+
+    Raises:
+        OutputError: it cannot be written; what was there before is still there.
+    """
+    place = Path(os.path.realpath(path))  # a link stays a link
+    data = report.to_json().encode()
+    try:
+        if place.exists() and not place.is_file():
+            with place.open("wb") as file:
+                file.write(data)
+        else:
+            _replace(place, data)
+    except OSError as error:
+        kept = " The report that was there before is untouched." if place.is_file() else ""
+        raise OutputError(
+            f"the report {os.fspath(path)} cannot be written: {error.strerror or error}.{kept}"
+        ) from error
+
+
+def check_writable(path: str | os.PathLike[str], flag: str) -> None:
+    """Find out, before any work is done for it, whether a file can be written at `path`.
+
+    Args:
+        flag: the option that named it, for the sentence: "--output".
+
+    Raises:
+        OutputError: its folder is missing or not writable, or `path` is a folder itself.
+    """
+    place = Path(os.path.realpath(path))
+    shown = f"{flag} {os.fspath(path)}"
+    if place.is_dir():
+        raise OutputError(f"{shown} is a folder: name a file in it.")
+    if place.exists() and not os.access(place, os.W_OK):
+        raise OutputError(f"{shown} is write-protected: choose another name.")
+    if place.exists() and not place.is_file():
+        return
+    if not place.parent.is_dir():
+        raise OutputError(f"{shown}: there is no folder {place.parent}; create it first.")
+    # Asking for permissions is not enough: root has them all, read-only disks do not care.
+    try:
+        probe = _temporary(place)
+        os.close(_create(probe))
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"{shown}: nothing can be written in the folder {place.parent}: "
+            f"{error.strerror or error}."
+        ) from error
+
+
+def _replace(place: Path, data: bytes) -> None:
+    temporary = _temporary(place)
+    try:
+        with open(_create(temporary), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if place.exists():
+            temporary.chmod(place.stat().st_mode & 0o777)
+        temporary.replace(place)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _temporary(place: Path) -> Path:
+    """A name in the same folder: only within one file system is a rename atomic."""
+    return place.with_name(f".streamdeid-{secrets.token_hex(6)}.tmp")
+
+
+def _create(path: Path) -> int:
+    """A new file with the permissions that any new file gets, which those of tempfile are not."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
