@@ -1,0 +1,30 @@
+"""Numbers to numbers that merge: statistics of a stream in one pass and fixed memory, in float64.
+
+An update is the merge of a small batch, the state is plain sums, and dividing waits until a result
+is asked for. Numpy only.
+"""
+
+from streamdeid.stats.comoments import RunningComoments
+from streamdeid.stats.covariance import RunningCovariance
+from streamdeid.stats.histogram import RunningHistogram
+from streamdeid.stats.longest_run import LongestRun, Run
+from streamdeid.stats.moments import RunningMoments
+from streamdeid.stats.reservoir import Reservoir
+from streamdeid.stats.spread import RunningSpread
+from streamdeid.stats.state import State, StateReader, StateValue
+from streamdeid.stats.statistic import Statistic
+
+__all__ = [
+    "LongestRun",
+    "Reservoir",
+    "Run",
+    "RunningComoments",
+    "RunningCovariance",
+    "RunningHistogram",
+    "RunningMoments",
+    "RunningSpread",
+    "State",
+    "StateReader",
+    "StateValue",
+    "Statistic",
+]
