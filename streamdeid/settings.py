@@ -57,7 +57,7 @@ class Settings:
     threshold: float | None = None
     confirm_every: int = 15
     search_every: int = 5
-    provider: str = "auto"
+    provider: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
     models_dir: Path | None = None
     timeline: Path | None = None
 

@@ -1,0 +1,86 @@
+"""Branch: a stage, the metrics that read what it sees, and the branches that go on from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from threading import Lock
+from time import perf_counter
+from typing import Any, Generic, TypeVar
+
+from streamdeid.metrics.metric import Metric
+from streamdeid.report.timeline import Timeline
+from streamdeid.score import Score
+from streamdeid.stages.stage import Stage
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class Branch(Generic[In, Out]):
+    """One step of an analysis and everything that hangs on it.
+
+    A branch is a plan until it is run; `engine.lanes` runs each on a thread of its own.
+
+    Args:
+        stage: turns items into observations.
+        metrics: each is updated with every observation.
+        branches: each is handed every observation.
+
+    Attributes:
+        seconds: wall time spent in the stage and the metrics so far.
+    """
+
+    def __init__(
+        self,
+        stage: Stage[In, Out],
+        metrics: Sequence[Metric[Out]] = (),
+        branches: Sequence[Branch[Out, Any]] = (),
+    ) -> None:
+        self.stage = stage
+        self.metrics = tuple(metrics)
+        self.branches = tuple(branches)
+        self.seconds = 0.0
+        self._rows: Timeline | None = None
+        self._index = 0
+        self._lock = Lock()  # between update and result: figures are read while the run goes on
+
+    def step(self, item: In) -> list[Out]:
+        """Push one item through the stage and into the metrics; give the observations."""
+        return self._observe(self.stage.push(item))
+
+    def flush(self) -> list[Out]:
+        """As `step`, with what the stage held back."""
+        return self._observe(self.stage.flush())
+
+    def scores(self) -> list[Score]:
+        """What the metrics say now; may be asked from any thread."""
+        with self._lock:
+            return [score for metric in self.metrics for score in metric.result()]
+
+    def record_rows(self, timeline: Timeline) -> None:
+        """Give each observation's columns to `timeline`, one part of a row for each."""
+        self._rows = timeline
+
+    def walk(self) -> Iterator[Branch[Any, Any]]:
+        """This branch and all that hang on it, parents first."""
+        yield self
+        for branch in self.branches:
+            yield from branch.walk()
+
+    def _observe(self, observations: Iterable[Out]) -> list[Out]:
+        begin = perf_counter()
+        seen = list(observations)
+        with self._lock:
+            for observation in seen:
+                for metric in self.metrics:
+                    metric.update(observation)
+        if self._rows is not None:
+            for observation in seen:
+                self._write_row(observation, self._rows)
+        self.seconds += perf_counter() - begin
+        return seen
+
+    def _write_row(self, observation: Out, rows: Timeline) -> None:
+        cells = {k: v for metric in self.metrics for k, v in metric.columns(observation).items()}
+        rows.append(self._index, cells)
+        self._index += 1

@@ -1,0 +1,123 @@
+"""Lanes: every branch of a plan on a thread of its own, joined by short queues.
+
+The models compute outside Python's lock, so while one lane embeds the faces of a frame pair the
+next pair's faces are being found. Each branch still sees every item in order and alone, so a run's
+figures do not depend on how the threads took turns. A full queue makes the lane before it wait:
+what is in flight is bounded by the depth of the queues.
+"""
+
+from __future__ import annotations
+
+from queue import Queue
+from threading import Event, Thread
+from types import TracebackType
+from typing import Any, Final, Self
+
+from streamdeid.engine.branch import Branch
+
+_DEPTH: Final = 3
+_RESET: Final = object()
+_END: Final = object()
+
+
+class Lanes:
+    """Runs a plan. Enter it, `push` what the root branch takes, `finish`.
+
+    Args:
+        root: the first branch; each of its descendants gets a lane, too.
+    """
+
+    def __init__(self, root: Branch[Any, Any]) -> None:
+        self._failed = Event()
+        self._lanes: list[_Lane] = []
+        self._root = self._lane(root)
+
+    def __enter__(self) -> Self:
+        for lane in self._lanes:
+            lane.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._root.put(_END)
+        for lane in self._lanes:
+            lane.join()
+
+    def push(self, item: Any) -> None:
+        """Hand one item to the root branch; waits while the lanes are busy.
+
+        Raises:
+            Exception: whatever a stage or metric raised, on this or an earlier item.
+        """
+        self._raise_if_failed()
+        self._root.put(item)
+
+    def reset(self) -> None:
+        """Make every stage forget its context, after the items pushed so far."""
+        self._root.put(_RESET)
+
+    def finish(self) -> None:
+        """Let everything run out, flush every stage, and end the threads.
+
+        Raises:
+            Exception: whatever a stage or metric raised.
+        """
+        self.__exit__(None, None, None)
+        self._raise_if_failed()
+
+    def _lane(self, branch: Branch[Any, Any]) -> _Lane:
+        children = [self._lane(child) for child in branch.branches]
+        lane = _Lane(branch, children, self._failed)
+        self._lanes.append(lane)
+        return lane
+
+    def _raise_if_failed(self) -> None:
+        if self._failed.is_set():
+            for lane in self._lanes:
+                if lane.error is not None:
+                    raise lane.error
+
+
+class _Lane(Thread):
+    def __init__(
+        self, branch: Branch[Any, Any], children: list[_Lane], failed: Event
+    ) -> None:
+        super().__init__(name=f"lane-{branch.stage.name}", daemon=True)
+        self._branch = branch
+        self._children = children
+        self._failed = failed
+        self._queue: Queue[Any] = Queue(_DEPTH)
+        self.error: BaseException | None = None
+
+    def put(self, item: Any) -> None:
+        self._queue.put(item)
+
+    def run(self) -> None:
+        while True:
+            item = self._queue.get()
+            if not self._failed.is_set():
+                try:
+                    self._take(item)
+                except BaseException as error:  # noqa: BLE001  it is raised again by push or finish
+                    self.error = error
+                    self._failed.set()
+            if item is _END:
+                for child in self._children:
+                    child.put(_END)
+                return
+
+    def _take(self, item: Any) -> None:
+        if item is _RESET:
+            self._branch.stage.reset()
+            seen = [_RESET]
+        elif item is _END:
+            seen = self._branch.flush()
+        else:
+            seen = self._branch.step(item)
+        for observation in seen:
+            for child in self._children:
+                child.put(observation)

@@ -1,0 +1,190 @@
+"""FindFaces: frames → the one face that is followed in each of the two videos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, TypeAlias
+
+from streamdeid.frame import Frame, FramePair
+from streamdeid.observations import Box, Sighting
+from streamdeid.pair import Pair
+from streamdeid.stages.detection import Detection, Detector
+from streamdeid.stages.landmarks import LandmarkModel, Region, region_of
+
+Choice: TypeAlias = Literal["largest", "nearest"] | int
+"""Which face to follow: the largest, the nearest to a place, or the n-th from the left."""
+
+# MediaPipe's own threshold: below it the landmark model does not believe in a face.
+_PRESENT = 0.5
+# A detector confirms a track if its box overlaps the landmarks' by at least this (IoU). The two
+# frame a face differently: on true faces the overlap is 0.5 to 0.9.
+_CONFIRMS = 0.25
+
+
+class FaceFinder:
+    """Follows one face through one video.
+
+    The landmark model follows the face from frame to frame. When it loses it, the detectors look
+    for it again. What it believes is no detection (it "sees" faces in 43 % of the frames of a
+    coarse mosaic), so every `confirm_every` frames a detector must see the face as well, or the
+    track is given up.
+
+    Args:
+        landmarks: the model that follows.
+        quick: looks at every frame in which no face is followed.
+        thorough: looks at the first such frame, and then every `search_every` frames, where the
+            quick one finds nothing; None: there is only one detector.
+        choice: which of several faces is taken up.
+    """
+
+    def __init__(
+        self,
+        landmarks: LandmarkModel,
+        quick: Detector,
+        thorough: Detector | None = None,
+        *,
+        choice: Choice = "largest",
+        confirm_every: int = 15,
+        search_every: int = 5,
+    ) -> None:
+        self._landmarks = landmarks
+        self._quick = quick
+        self._thorough = thorough
+        self._choice = choice
+        self._confirm_every = confirm_every
+        self._search_every = search_every
+        self._faces_in_view = 0
+        self._last_center: tuple[float, float] | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the track: the next frame has nothing to do with the last."""
+        self._region: Region | None = None
+        self._unconfirmed = 0
+        self._until_search = 0
+
+    def follow(self, frame: Frame) -> Sighting:
+        """The face in `frame` where the track leads; without a face if it leads nowhere."""
+        if self._region is None:
+            return self._sighting(frame)
+        face = self._landmarks.find(frame.image, self._region)
+        if face.presence < _PRESENT:
+            self.reset()
+            return self._sighting(frame)
+        self._unconfirmed += 1
+        detected = False
+        if self._unconfirmed >= self._confirm_every:
+            detected = self._is_seen(frame, face.box)
+            if not detected:
+                self.reset()
+                # The thorough detector has just looked and found nothing there.
+                self._until_search = self._search_every
+                return self._sighting(frame, dropped=True)
+            self._unconfirmed = 0
+        self._region = region_of(face)
+        self._last_center = face.box.center
+        return Sighting(frame, face, detected, self._faces_in_view)
+
+    def search(self, lost: Sighting, near: tuple[float, float] | None = None) -> Sighting:
+        """Look for a face in a frame where `follow` found none.
+
+        Args:
+            lost: what `follow` returned.
+            near: take the face nearest to this place (pixels) instead of the chosen one.
+        """
+        frame = lost.frame
+        found = self._quick.detect(frame.image)
+        if not found and self._thorough is not None:
+            if self._until_search <= 0:
+                found = self._thorough.detect(frame.image)
+                self._until_search = self._search_every
+            self._until_search -= 1
+        self._faces_in_view = len(found)
+        if not found:
+            return self._sighting(frame, dropped=lost.track_dropped)
+        detection = self._choose(found, frame, near)
+        face = self._landmarks.find(frame.image, detection.region)
+        for _ in range(detection.refinements):
+            face = self._landmarks.find(frame.image, region_of(face))
+        if face.presence < _PRESENT or face.box.iou(detection.box) < _CONFIRMS:
+            return self._sighting(frame, dropped=lost.track_dropped)
+        self._region = region_of(face)
+        self._unconfirmed = 0
+        self._until_search = 0
+        self._last_center = face.box.center
+        return Sighting(frame, face, True, self._faces_in_view, lost.track_dropped)
+
+    def _sighting(self, frame: Frame, *, dropped: bool = False) -> Sighting:
+        return Sighting(frame, None, faces_in_view=self._faces_in_view, track_dropped=dropped)
+
+    def _is_seen(self, frame: Frame, box: Box) -> bool:
+        for detector in (self._quick, self._thorough):
+            if detector is not None:
+                found = detector.detect(frame.image)
+                if any(detection.box.iou(box) >= _CONFIRMS for detection in found):
+                    self._faces_in_view = len(found)
+                    return True
+        self._faces_in_view = 0
+        return False
+
+    def _choose(
+        self, found: Sequence[Detection], frame: Frame, near: tuple[float, float] | None
+    ) -> Detection:
+        """One of `found`; of equals always the same: the one further left."""
+        by_place = sorted(found, key=lambda detection: detection.box.center)
+        if near is None and isinstance(self._choice, int):
+            return by_place[min(self._choice, len(by_place) - 1)]
+        if near is None and self._choice == "largest":
+            return max(by_place, key=lambda detection: detection.box.area)
+        height, width = frame.image.shape[:2]
+        x, y = near or self._last_center or (width / 2, height / 2)
+        return min(
+            by_place, key=lambda d: (d.box.center[0] - x) ** 2 + (d.box.center[1] - y) ** 2
+        )
+
+
+class FindFaces:
+    """Follows the same face in both videos, the two side by side on two threads.
+
+    Where the de-identified video has lost its face and the original has not, the face nearest to
+    the original's place is taken up: with several people in view, both sides stay with one.
+    """
+
+    name = "faces"
+    delay: int | None = None
+    stride = 1
+
+    def __init__(self, finders: Pair[FaceFinder]) -> None:
+        self._finders = finders
+        self._aside = ThreadPoolExecutor(1, "faces-of-original")
+
+    def push(self, item: FramePair) -> Iterable[Pair[Sighting]]:
+        waiting = self._aside.submit(self._find_in_original, item.original)
+        deidentified = self._finders.deidentified.follow(item.deidentified)
+        original = waiting.result()
+        if deidentified.face is None:
+            near = _same_place(original, item.deidentified)
+            deidentified = self._finders.deidentified.search(deidentified, near)
+        yield Pair(original, deidentified)
+
+    def flush(self) -> Iterable[Pair[Sighting]]:
+        self._aside.shutdown()
+        return ()
+
+    def reset(self) -> None:
+        self._finders.original.reset()
+        self._finders.deidentified.reset()
+
+    def _find_in_original(self, frame: Frame) -> Sighting:
+        sighting = self._finders.original.follow(frame)
+        return sighting if sighting.face else self._finders.original.search(sighting)
+
+
+def _same_place(sighting: Sighting, other: Frame) -> tuple[float, float] | None:
+    """The centre of the face, in pixels of the other side's frame, which may have another size."""
+    if sighting.face is None:
+        return None
+    height, width = sighting.frame.image.shape[:2]
+    x, y = sighting.face.box.center
+    return x * other.image.shape[1] / width, y * other.image.shape[0] / height

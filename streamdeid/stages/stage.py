@@ -1,0 +1,35 @@
+"""Stage: a step with memory, from items to observations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
+
+In = TypeVar("In", contravariant=True)
+Out = TypeVar("Out", covariant=True)
+
+
+class Stage(Protocol[In, Out]):
+    """A step with memory. It scores nothing and knows nothing of what comes before or after.
+
+    Attributes:
+        name: what reports call it.
+        delay: items of context behind each output; None: the whole past.
+        stride: items in per item out.
+    """
+
+    name: str
+    delay: int | None
+    stride: int
+
+    def push(self, item: In) -> Iterable[Out]:
+        """Take one item in; give what it lets out."""
+        ...
+
+    def flush(self) -> Iterable[Out]:
+        """Let out what is held back: the stream has ended."""
+        ...
+
+    def reset(self) -> None:
+        """Forget the context: the stream was interrupted, or cut."""
+        ...
