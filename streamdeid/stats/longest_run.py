@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from streamdeid.stats.batch import as_values
 from streamdeid.stats.state import State, StateReader
 
 
@@ -59,11 +63,13 @@ class LongestRun:
         """The longest run, the earliest of several; None if nothing was reported."""
         return self._longest
 
-    def update(self, index: int, time_s: float) -> None:
-        """Report one frame, later than all before."""
-        run = Run(index, index, time_s, time_s)
-        self._append(run, run, run)
-        self.count += 1
+    def update(self, index: ArrayLike, time_s: ArrayLike) -> None:
+        """Report one frame, or several as (n,) and (n,), in order and later than all before."""
+        indices, times = np.atleast_1d(index).tolist(), as_values(time_s).tolist()
+        for frame, seconds in zip(indices, times, strict=True):
+            run = Run(int(frame), int(frame), seconds, seconds)
+            self._append(run, run, run)
+        self.count += len(indices)
 
     def merge(self, other: Self) -> None:
         """Add all that `other` has seen, which comes *later in time*; `other` stays as it was."""

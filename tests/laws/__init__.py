@@ -1,0 +1,1 @@
+"""One suite of laws for each protocol, run by every class that fulfils it."""
