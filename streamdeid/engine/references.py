@@ -14,7 +14,7 @@ from streamdeid.frame import Frame
 from streamdeid.metrics.identity import References
 from streamdeid.observations import Embedding, Sighting
 from streamdeid.settings import Settings, expand_images
-from streamdeid.sources.picture import read_picture
+from streamdeid.sources.still import read_picture
 from streamdeid.stages.alignment import Alignment
 from streamdeid.stages.detection import FirstThatFinds
 from streamdeid.stages.faces import FaceFinder
