@@ -1,0 +1,17 @@
+"""Room 1: bytes become frames, and two videos become pairs. The only home of av."""
+
+from streamdeid.sources.arrays import ArraySource
+from streamdeid.sources.file import FileSource
+from streamdeid.sources.pairing import FramePairs, pair_frames
+from streamdeid.sources.source import Source, open_source
+from streamdeid.sources.uri import redact
+
+__all__ = [
+    "ArraySource",
+    "FileSource",
+    "FramePairs",
+    "Source",
+    "open_source",
+    "pair_frames",
+    "redact",
+]

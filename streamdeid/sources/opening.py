@@ -1,0 +1,113 @@
+"""open_video: a file becomes a container and its video stream, or one sentence why not."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from streamdeid.errors import SourceError
+
+_MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+_COVER = Disposition.attached_pic | Disposition.timed_thumbnails
+
+
+def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
+    """Open a local file and find its video; the caller closes the container.
+
+    Raises:
+        SourceError: with the file's name, what is wrong with it, and what to do.
+    """
+    _check_readable(path)
+    container = _open(path)
+    try:
+        return container, _video_stream(container, path)
+    except BaseException:
+        container.close()
+        raise
+
+
+def _check_readable(path: Path) -> None:
+    """Tell apart what FFmpeg's messages do not."""
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise SourceError(f"{path} is a folder, not a video; name a file in it.")
+        if not stat.S_ISREG(status.st_mode):
+            # Opening a pipe nobody writes to would wait for good.
+            raise SourceError(
+                f"{path} is a pipe or device, not a file; save the video to a file first."
+            )
+        with path.open("rb") as file:
+            beginning = file.read(1)
+    except FileNotFoundError as error:
+        raise SourceError(f"There is no file {path}; check its name and folder.") from error
+    except PermissionError as error:
+        raise SourceError(
+            f"{path} may not be read by this user; change its permissions or its owner."
+        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        raise SourceError(
+            f"{str(path)!r} cannot be read ({error}); check its name and the disk."
+        ) from error
+    if not beginning:
+        raise SourceError(f"{path} is empty (0 bytes); copy or record it again.")
+
+
+def _open(path: Path) -> InputContainer:
+    try:
+        container = av.open(
+            # The protocol keeps a name such as "-x.mp4" or "a:b.mp4" from being anything else.
+            f"file:{path.absolute()}",
+            "r",
+            # What a playlist in the file may open: no network.
+            options={"protocol_whitelist": "file,crypto,data"},
+            metadata_errors="replace",
+        )
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise SourceError(_why_not(path)) from error
+    if container.format.name.endswith("_pipe") or container.format.name == "image2":
+        container.close()
+        raise SourceError(f"{path} is a picture, not a video; give a video file.")
+    if container.format.name == "tty":  # FFmpeg plays any .txt as a terminal
+        container.close()
+        raise SourceError(f"{path} is a text, not a video; give a video file.")
+    return container
+
+
+def _why_not(path: Path) -> str:
+    with path.open("rb") as file:
+        beginning = file.read(8)
+    if beginning[4:] in _MP4_BOXES:
+        return (
+            f"{path} is an MP4 or MOV file without a usable index (its moov atom): recording or "
+            "copying was cut off; copy it again, or rebuild the index with a repair tool."
+        )
+    return (
+        f"{path} is not a video that FFmpeg can read; give a video file, or convert it to MP4 "
+        "with H.264."
+    )
+
+
+def _video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """FFmpeg's choice among the videos that are not cover art."""
+    videos = [s for s in container.streams.video if not s.disposition & _COVER]
+    if not videos:
+        held = ", ".join(sorted({s.type for s in container.streams if s.type != "video"}))
+        cover = " besides a cover picture" if container.streams.video else ""
+        raise SourceError(
+            f"{path} holds no video{cover}, only {held or 'nothing that FFmpeg knows'}; "
+            "give the file that has the pictures."
+        )
+    best = container.streams.best("video")
+    stream = best if best in videos else videos[0]
+    if not isinstance(stream, VideoStream) or stream.codec_context is None:
+        raise SourceError(
+            f"{path} holds a video in a format that this FFmpeg cannot decode; "
+            "convert it to MP4 with H.264."
+        )
+    return stream

@@ -1,0 +1,67 @@
+"""Source: what gives frames; open_source finds the one that fits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Protocol, Self
+
+from streamdeid.errors import SourceError
+from streamdeid.frame import Frame, StreamInfo
+from streamdeid.sources.uri import redact, scheme_of
+
+
+class Source(Protocol):
+    """A video as frames in order of presentation; can be iterated once.
+
+    Iterating a second time goes on where the first stopped. After the last frame, or after
+    `close`, there are no more frames and no error.
+
+    Attributes:
+        info: what the video says of itself before it is read.
+        notes: sentences about what was wrong but survivable; complete once iteration has ended.
+    """
+
+    info: StreamInfo
+    notes: list[str]
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+    def skim(self) -> Iterator[bool]:
+        """Read on without making pictures: for each remaining frame, whether it is corrupt.
+
+        For whoever must know how many frames there are, but not what they show.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the file or connection; may be called twice, and before the end."""
+        ...
+
+
+def open_source(uri: str | os.PathLike[str]) -> Source:
+    """Open the video that a path or URL names.
+
+    Raises:
+        SourceError: it cannot be opened or holds no video; the sentence says what to do.
+    """
+    # Here, not above: the concrete sources import this module's Source.
+    from streamdeid.sources.file import FileSource
+
+    scheme = scheme_of(os.fspath(uri))
+    if scheme != "file":
+        raise SourceError(
+            f"{redact(os.fspath(uri))} is a {scheme} stream, and only files can be read so far; "
+            "record it to a file and give the path of that."
+        )
+    return FileSource(uri)

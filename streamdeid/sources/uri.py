@@ -1,0 +1,61 @@
+"""What a user calls a video: a path or a URL, shown without its secrets."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from streamdeid.errors import SourceError
+
+# Up to the last @ before the path begins; a raw "/" in a password makes the authority end too
+# early by the letter of RFC 3986, so a user:password that is followed by one is caught as well.
+_USER_INFO = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?:[^/?#\s]*@|[^/?#\s:@]+:(?!\d+/)[^?#\s]*@)"
+)
+_QUERY_SECRET = re.compile(
+    r"(?P<key>[?&](?:user|username|usr|login|password|passwd|pass|pwd|token|key|auth|secret)=)"
+    r"[^&#\s]*",
+    re.IGNORECASE,
+)
+_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://")
+
+
+def redact(text: str) -> str:
+    """Take user names, passwords and tokens out of every URL in `text`.
+
+    >>> redact("rtsp://admin:s3cret@camera/1 and http://host/a?token=abc&x=1")
+    'rtsp://camera/1 and http://host/a?token=***&x=1'
+    """
+    return _QUERY_SECRET.sub(r"\g<key>***", _USER_INFO.sub(r"\g<scheme>", text))
+
+
+def scheme_of(uri: str) -> str:
+    """The scheme of a URL in lower case; "file" for a path, whatever it is called.
+
+    >>> scheme_of("RTSP://camera/1"), scheme_of("C:/a.mp4"), scheme_of("-x: y.mp4")
+    ('rtsp', 'file', 'file')
+    """
+    match = _SCHEME.match(uri)
+    return match["scheme"].lower() if match else "file"
+
+
+def local_path(uri: str | os.PathLike[str]) -> Path:
+    """The path that a path or a file:// URL names.
+
+    Raises:
+        SourceError: for a file:// URL of another machine.
+    """
+    text = os.fspath(uri)
+    if not text.lower().startswith("file://"):
+        return Path(text)
+    parts = urlsplit(text)
+    if parts.netloc not in ("", "localhost"):
+        raise SourceError(
+            f"{redact(text)} names a file on another machine ({redact(parts.netloc)}); "
+            "copy it here, or mount it and give its path."
+        )
+    # urlsplit takes "?" and "#" for its own, but a file:// path may hold them unescaped.
+    return Path(url2pathname(unquote(text[len("file://") + len(parts.netloc) :])))
