@@ -45,9 +45,8 @@ class RunningSpread:
 
     def merge(self, other: Self) -> None:
         """Add all that `other` has seen; `other` stays as it was."""
-        if self.count and other.count and self._mean.size != other._mean.size:
-            sizes = f"{self._mean.size} and {other._mean.size}"
-            raise ValueError(f"cannot merge vectors of lengths {sizes}")
+        if self.count and other.count:
+            self._require_like(other, "cannot merge")
         self._absorb(other.count, other._mean, other._scatter)
 
     @property
@@ -75,7 +74,9 @@ class RunningSpread:
             NotEnoughSamples: if either has no vector.
             ValueError: if the vectors of the two have different lengths.
         """
-        between = self.mean - other.mean
+        mean, other_mean = self.mean, other.mean
+        self._require_like(other, "no distance between")
+        between = mean - other_mean
         within = self.total_variance(ddof=0) + other.total_variance(ddof=0)
         return math.sqrt(float(between @ between) + within)
 
@@ -103,6 +104,11 @@ class RunningSpread:
         self._scatter += scatter + float(delta @ delta) * (self.count / total * count)
         self._mean = self._mean + delta * (count / total)
         self.count = total
+
+    def _require_like(self, other: RunningSpread, refusal: str) -> None:
+        if self._mean.size != other._mean.size:
+            sizes = f"{self._mean.size} and {other._mean.size}"
+            raise ValueError(f"{refusal} vectors of lengths {sizes}")
 
     def _require(self, needed: int, what: str) -> None:
         if self.count < needed:
