@@ -1,0 +1,93 @@
+"""ONNX Runtime: whether it is installed, and that it is installed once."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from dataclasses import dataclass
+from types import ModuleType
+
+from streamdeid.errors import RuntimeMissingError
+
+DISTRIBUTIONS = (
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxruntime-directml",
+    "onnxruntime-openvino",
+    "onnxruntime-rocm",
+    "onnxruntime-training",
+)
+"""The wheels that own the folder `onnxruntime`; the one installed last overwrites the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What is installed of ONNX Runtime.
+
+    Attributes:
+        distributions: (name, version) of each wheel found.
+        providers: what the wheel was built with, in its own order; () if it cannot be imported.
+            A provider in this list may still fail to start: a Session says what it really got.
+        problem: one sentence if no model can be run with this, else None.
+    """
+
+    distributions: tuple[tuple[str, str], ...]
+    providers: tuple[str, ...]
+    problem: str | None
+
+
+def installed_runtime() -> Runtime:
+    """Look at what is installed; raises nothing."""
+    found = _distributions()
+    if len(found) > 1:
+        names = " and ".join(name for name, _ in found)
+        problem = (
+            f"{names} are both installed and overwrite each other's files: "
+            f"pip uninstall {' '.join(name for name, _ in found)}, then install one of them "
+            'with pip install "streamdeid[cpu]" or "streamdeid[gpu]".'
+        )
+        return Runtime(found, (), problem)
+    try:
+        module = importlib.import_module("onnxruntime")
+        providers = tuple(module.get_available_providers())
+    except ModuleNotFoundError as error:
+        if error.name != "onnxruntime":
+            return Runtime(found, (), _broken(found, error))
+        problem = (
+            'ONNX Runtime is not installed: pip install "streamdeid[cpu]", '
+            'or "streamdeid[gpu]" on a machine with an NVIDIA GPU.'
+        )
+        return Runtime(found, (), problem)
+    except (ImportError, AttributeError, OSError) as error:
+        return Runtime(found, (), _broken(found, error))
+    return Runtime(found, providers, None)
+
+
+def load_runtime() -> ModuleType:
+    """The module `onnxruntime`, imported when it is first needed.
+
+    Raises:
+        RuntimeMissingError: it is not installed, installed twice, or cannot be imported.
+    """
+    runtime = installed_runtime()
+    if runtime.problem is not None:
+        raise RuntimeMissingError(runtime.problem)
+    return importlib.import_module("onnxruntime")
+
+
+def _distributions() -> tuple[tuple[str, str], ...]:
+    found = []
+    for name in DISTRIBUTIONS:
+        try:
+            found.append((name, importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return tuple(found)
+
+
+def _broken(found: tuple[tuple[str, str], ...], error: Exception) -> str:
+    name = found[0][0] if found else "onnxruntime"
+    return (
+        f"{name} is installed but cannot be imported ({error}): "
+        f"pip install --force-reinstall {name}."
+    )

@@ -1,0 +1,163 @@
+"""Session: one loaded model, and the provider that it really runs on."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias, get_args
+
+from numpy.typing import NDArray
+
+from streamdeid.errors import ModelError, RuntimeMissingError
+from streamdeid.inference.manifest import ModelSpec
+from streamdeid.inference.runtime import load_runtime
+
+Provider: TypeAlias = Literal["cpu", "cuda", "tensorrt"]
+ProviderChoice: TypeAlias = Literal["auto", "cpu", "cuda", "tensorrt"]
+
+_ONNX_NAMES: dict[Provider, str] = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+_CUDA_OPTIONS = {
+    # The exhaustive search of the default takes seconds at each new input size.
+    "cudnn_conv_algo_search": "HEURISTIC",
+    # Growing by powers of two holds up to twice of what is needed.
+    "arena_extend_strategy": "kSameAsRequested",
+}
+_ONLY_ERRORS = 3
+
+
+class Session:
+    """One model, loaded once and shared: `run` may be called from several threads at the same time.
+
+    On a CPU each call computes in the thread that makes it: two sides in two threads fill two cores
+    without a pool of threads that would wait for each other.
+
+    Attributes:
+        spec: the model's entry in the manifest.
+        provider: what the model really runs on.
+    """
+
+    def __init__(self, spec: ModelSpec, provider: ProviderChoice = "cpu", threads: int = 1) -> None:
+        """Check the model file's hash and load it.
+
+        Args:
+            spec: from the manifest.
+            provider: "auto" takes CUDA where it starts, else the CPU.
+            threads: that one call may compute in, at least 1.
+
+        Raises:
+            ModelError: the file is missing, changed, or not readable as this model.
+            RuntimeMissingError: ONNX Runtime is missing or installed twice, or the provider that
+                was asked for by name does not start.
+        """
+        if provider not in get_args(ProviderChoice):
+            raise ValueError(f"provider {provider!r} is none of {get_args(ProviderChoice)}")
+        self.spec = spec
+        content = spec.read()
+        self._session, self.provider = _open(spec, content, provider, threads)
+        self._outputs = [output.name for output in spec.outputs]
+        self._check_names()
+
+    def run(self, **inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        """The outputs in the order of `spec.outputs`, for inputs as `spec.inputs` describes them.
+
+        Raises:
+            ValueError: an input has a wrong shape or type; the sentence says which.
+        """
+        try:
+            return tuple(self._session.run(self._outputs, inputs))
+        except Exception as error:
+            # ONNX Runtime's exceptions share no base class of their own.
+            if type(error).__name__ != "InvalidArgument" and not isinstance(error, ValueError):
+                raise
+            given = {name: (value.dtype.name, value.shape) for name, value in inputs.items()}
+            wanted = {spec.name: (spec.dtype, spec.shape) for spec in self.spec.inputs}
+            raise ValueError(f"model {self.spec.name} wants {wanted}, not {given}") from error
+
+    def _check_names(self) -> None:
+        """Hold the loaded graph against the manifest: a wrong entry fails here, not later."""
+        graph = {
+            "inputs": {value.name for value in self._session.get_inputs()},
+            "outputs": {value.name for value in self._session.get_outputs()},
+        }
+        entry = {
+            "inputs": {value.name for value in self.spec.inputs},
+            "outputs": {value.name for value in self.spec.outputs},
+        }
+        for what, names in entry.items():
+            if not names <= graph[what] or (what == "inputs" and names != graph[what]):
+                raise ModelError(
+                    f"model {self.spec.name}: {self.spec.path} has the {what} "
+                    f"{sorted(graph[what])}, but the manifest says {sorted(names)}."
+                )
+
+
+def _open(
+    spec: ModelSpec, content: bytes, choice: ProviderChoice, threads: int
+) -> tuple[Any, Provider]:
+    """ONNX Runtime's session of a model, and the provider that it got."""
+    onnxruntime = load_runtime()
+    wanted = _wanted(choice, onnxruntime.get_available_providers())
+    if wanted != "cpu" and hasattr(onnxruntime, "preload_dlls"):
+        # Finds the CUDA and cuDNN libraries that came as Python packages.
+        onnxruntime.preload_dlls()
+    try:
+        session = onnxruntime.InferenceSession(
+            content, _options(onnxruntime, threads), providers=_providers(wanted)
+        )
+    except Exception as error:
+        # ONNX Runtime's exceptions share no base class of their own.
+        raise ModelError(
+            f"model {spec.name}: ONNX Runtime {onnxruntime.__version__} cannot load "
+            f"{spec.path}: {error}"
+        ) from error
+    # A provider that does not start is dropped with a log line only, so ask what is left.
+    got = _first_known(session.get_providers())
+    if choice not in ("auto", got):
+        raise RuntimeMissingError(
+            f"the {choice} provider did not start, the model would run on the {got}: check the "
+            'driver and libraries with "streamdeid doctor", or choose the provider "auto" or "cpu".'
+        )
+    return session, got
+
+
+def _wanted(choice: ProviderChoice, available: list[str]) -> Provider:
+    """The provider to try first.
+
+    Raises:
+        RuntimeMissingError: this ONNX Runtime was built without the one asked for.
+    """
+    if choice == "auto":
+        return "cuda" if _ONNX_NAMES["cuda"] in available else "cpu"
+    if _ONNX_NAMES[choice] not in available:
+        raise RuntimeMissingError(
+            f"the installed ONNX Runtime has no {choice} provider (it has {', '.join(available)}): "
+            'pip uninstall onnxruntime, then pip install "streamdeid[gpu]", or choose "cpu".'
+        )
+    return choice
+
+
+def _providers(wanted: Provider) -> list[str | tuple[str, dict[str, str]]]:
+    """`wanted` and what stands in for the operators that it lacks."""
+    cuda = (_ONNX_NAMES["cuda"], _CUDA_OPTIONS)
+    if wanted == "tensorrt":
+        return [_ONNX_NAMES["tensorrt"], cuda, _ONNX_NAMES["cpu"]]
+    return [cuda, _ONNX_NAMES["cpu"]] if wanted == "cuda" else [_ONNX_NAMES["cpu"]]
+
+
+def _first_known(names: list[str]) -> Provider:
+    for provider, name in _ONNX_NAMES.items():
+        if names and names[0] == name:
+            return provider
+    return "cpu"
+
+
+def _options(onnxruntime: Any, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ONLY_ERRORS
+    # A pool that spins while it waits takes the cores from decoding and from the other side.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
