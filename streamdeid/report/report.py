@@ -73,7 +73,7 @@ class Report:
         notes = [f"{where} was not a finite number: null stands in its place." for where in lost]
         object.__setattr__(self, "models", models)
         object.__setattr__(self, "scores", scores)
-        object.__setattr__(self, "notes", (*self.notes, *notes))
+        object.__setattr__(self, "notes", (*_plain(list(self.notes), "notes", lost), *notes))
 
     def __getitem__(self, name: str) -> Score:
         """The score of that name.
@@ -181,14 +181,16 @@ def _plain_score(score: Score, lost: list[str]) -> Score:
 
 def _plain(value: Any, where: str, lost: list[str]) -> Any:
     """`value` as JSON values; the places of numbers that JSON cannot hold are added to `lost`."""
-    if value is None or isinstance(value, str | bool):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):  # names of files may hold bytes that are no UTF-8
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if isinstance(value, Mapping):
         return {str(key): _plain(item, f"{where}.{key}", lost) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [_plain(item, f"{where}[{n}]", lost) for n, item in enumerate(value)]
     if isinstance(value, os.PathLike):
-        return os.fspath(value)
+        return _plain(os.fsdecode(value), where, lost)
     if isinstance(value, numbers.Integral):
         return int(value)
     if isinstance(value, numbers.Real):

@@ -1,0 +1,1 @@
+"""Room 8: words → calls. The only home of click."""

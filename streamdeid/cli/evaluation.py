@@ -1,0 +1,160 @@
+"""One evaluation as a command: checks before it, signals and progress during it, results after."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any, TypeAlias
+
+import click
+from rich.console import Console
+
+from streamdeid.cli.interrupts import stop_on_signals
+from streamdeid.cli.main import ExitCode
+from streamdeid.cli.progress import display
+from streamdeid.condition import Condition
+from streamdeid.engine.events import OnProgress
+from streamdeid.errors import OutputError, SettingsError
+from streamdeid.report.report import Report
+from streamdeid.report.schema import score_names
+from streamdeid.report.to_json import STANDARD_OUTPUT, check_writable, write_json
+from streamdeid.report.to_terminal import show
+from streamdeid.settings import Settings
+
+Work: TypeAlias = Callable[[OnProgress, Event], Report]
+"""An evaluation, ready to go: give it a listener for its progress and the event that stops it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What is to become of the report.
+
+    Attributes:
+        inputs: files that must not be written over.
+        output: where the report goes as JSON; "-" is standard output; None: nowhere.
+        as_json: print it as JSON in place of the table.
+        conditions: each that holds makes the exit code 1.
+        quiet: say nothing but errors.
+    """
+
+    settings: Settings
+    inputs: Sequence[Path]
+    output: Path | None
+    as_json: bool
+    conditions: Sequence[Condition]
+    quiet: bool
+
+    def run(self, work: Work) -> int:
+        """Do the work; the exit code.
+
+        Raises:
+            StreamdeidError: what the user gave cannot be used, or the report cannot be written.
+        """
+        self._check()
+        with stop_on_signals(quiet=self.quiet) as stop:
+            with display(Console(stderr=True), quiet=self.quiet) as listener:
+                report = work(listener, stop)
+            try:
+                if self._file is not None:
+                    write_json(report, self._file)
+            finally:  # where the disk is full, the figures are still seen
+                self._print(report)
+            return self._exit_code(report, stop)
+
+    @classmethod
+    def of_options(
+        cls,
+        videos: Sequence[Path],
+        *,
+        output: Path | None,
+        as_json: bool,
+        conditions: Sequence[Condition],
+        quiet: bool,
+        **choices: Any,
+    ) -> Evaluation:
+        """What the options of a command line ask for; `choices` are the settings."""
+        settings = Settings(**choices)
+        return cls(
+            settings=settings,
+            inputs=[*videos, *settings.source_images, *settings.target_images],
+            output=output,
+            as_json=as_json or output == Path(STANDARD_OUTPUT),
+            conditions=conditions,
+            quiet=quiet,
+        )
+
+    @property
+    def shows_table(self) -> bool:
+        """The results are shown to a person."""
+        return not (self.quiet or self.as_json)
+
+    @property
+    def _file(self) -> Path | None:
+        return None if self.output == Path(STANDARD_OUTPUT) else self.output
+
+    def _check(self) -> None:
+        """Find out now what would spoil the results at the end."""
+        outputs = {"--output": self._file, "--timeline": self.settings.timeline}
+        given = [(flag, path) for flag, path in outputs.items() if path is not None]
+        for flag, path in given:
+            for other in self.inputs:
+                if _same_file(path, other):
+                    raise OutputError(f"{flag} {path} would overwrite the input {other}.")
+            check_writable(path, flag)
+        if len(given) == 2 and _same_file(given[0][1], given[1][1]):
+            raise OutputError(f"--output and --timeline are the same file, {given[0][1]}.")
+        for condition in self.conditions:
+            condition.check_name(score_names())
+            self._check_reference(condition)
+
+    def _check_reference(self, condition: Condition) -> None:
+        for who, images in (
+            ("source", self.settings.source_images),
+            ("target", self.settings.target_images),
+        ):
+            if f"_{who}." in condition.name and not images:
+                raise SettingsError(
+                    f"--fail-if '{condition}' needs to know the {who}: give --{who}-image, too."
+                )
+
+    def _print(self, report: Report) -> None:
+        if self.as_json:
+            sys.stdout.buffer.write(report.to_json().encode())  # UTF-8 whatever the terminal wants
+            sys.stdout.buffer.flush()
+        elif self.shows_table:
+            show(report, Console())
+            if self._file is not None:
+                Console(highlight=False).print(f"Report: {self._file}", style="dim", markup=False)
+
+    def _exit_code(self, report: Report, stop: Event) -> int:
+        if stop.is_set():
+            return ExitCode.INTERRUPTED
+        if not report.complete:
+            why = report.notes[-1] if report.notes else "it gives no reason"
+            _say(f"the evaluation ended early, and the report holds what was seen: {why}")
+            return ExitCode.BAD_INPUT
+        code = ExitCode.DONE
+        for condition in self.conditions:
+            score = report[condition.name]
+            if condition.holds(score):
+                code = ExitCode.CONDITION_HOLDS
+                found = f"it is {score.value:.6g}"
+                if score.value is None:
+                    found = f"there is no value, and what is unknown does not pass: {score.reason}"
+                _say(f"--fail-if '{condition}' holds: {found}.")
+        return code
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def _say(sentence: str) -> None:
+    sys.stdout.flush()
+    click.echo(f"streamdeid: {sentence}", err=True)

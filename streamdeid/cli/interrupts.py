@@ -1,0 +1,39 @@
+"""Ctrl-C and SIGTERM: the first asks for an end, the second is one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from streamdeid.cli.main import ExitCode
+
+SHOW_CURSOR = b"\x1b[?25h"  # a live display hides it
+
+
+@contextmanager
+def stop_on_signals(*, quiet: bool) -> Iterator[threading.Event]:
+    """An event that the first SIGINT or SIGTERM sets; a second one ends the process at once."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        # A handler interrupts whatever runs, so it writes to the descriptor: no buffers, no locks.
+        if stop.is_set():
+            if sys.stderr.isatty():
+                os.write(2, SHOW_CURSOR)
+            os._exit(ExitCode.INTERRUPTED)
+        stop.set()
+        if not quiet:
+            os.write(2, b"\nstreamdeid: stopping; the report will hold what was seen so far.\n")
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

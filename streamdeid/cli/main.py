@@ -1,0 +1,95 @@
+"""The command `streamdeid`: its sub-commands, exit codes, and how errors are shown."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from enum import IntEnum
+from typing import Any, Final
+
+import click
+
+from streamdeid import __version__
+from streamdeid.errors import StreamdeidError
+
+HOMES: Final = {
+    "evaluate": "streamdeid.cli.evaluate",
+    "demo": "streamdeid.cli.demo",
+    "models": "streamdeid.cli.models",
+    "doctor": "streamdeid.cli.doctor",
+}
+
+
+class ExitCode(IntEnum):
+    """What the shell is told."""
+
+    DONE = 0
+    CONDITION_HOLDS = 1  # of doctor: something that is needed is broken
+    BAD_INPUT = 2
+    FAULT = 70  # a fault of streamdeid itself: EX_SOFTWARE of sysexits.h
+    INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """Loads a sub-command when it is asked for, and turns errors into one sentence each."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(HOMES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in HOMES:
+            return None
+        command: click.Command = getattr(importlib.import_module(HOMES[cmd_name]), cmd_name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            ctx.exit(ExitCode.INTERRUPTED)
+        except BrokenPipeError:
+            # whoever read our output has gone: nothing is left to be said, not even at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(ExitCode.BAD_INPUT)
+        except StreamdeidError as error:
+            _show(error, str(error), debug=ctx.params["debug"])
+            ctx.exit(ExitCode.BAD_INPUT)
+        except Exception as error:  # noqa: BLE001  the last door: users see sentences
+            text = (
+                f"this is a fault of streamdeid itself ({type(error).__name__}: {error}). "
+                "Please report it with what --debug shows: streamdeid --debug ..."
+            )
+            _show(error, text, debug=ctx.params["debug"])
+            ctx.exit(ExitCode.FAULT)
+
+
+def _show(error: Exception, text: str, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error)
+    click.echo(f"streamdeid: {' '.join(text.split())}", err=True)
+
+
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done; 1 done, but a --fail-if condition holds; 2 bad usage or input; "
+    "130 interrupted. STREAMDEID_DEBUG=1 is --debug.",
+)
+@click.option(
+    "--debug", is_flag=True, envvar="STREAMDEID_DEBUG", help="Show where in the code an error rose."
+)
+@click.version_option(__version__, "-V", "--version", prog_name="streamdeid")
+def main(debug: bool) -> None:
+    """Is the person gone from the de-identified video?
+
+    streamdeid reads an original video and its de-identified twin once, frame by frame, follows
+    the face in both, and says how much identity is left.
+
+    \b
+      streamdeid evaluate original.mp4 deidentified.mp4
+      streamdeid demo
+    """

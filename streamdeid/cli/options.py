@@ -1,0 +1,229 @@
+"""The options that sub-commands share, and the values they read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+import click
+
+from streamdeid.cli.sections import SectionOption
+from streamdeid.condition import EXAMPLE, Condition
+from streamdeid.errors import SettingsError
+from streamdeid.settings import PROVIDERS, Settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+DEFAULTS: Final = Settings()
+A_PATH: Final = click.Path(path_type=Path)
+
+
+def seconds_or_auto(text: str) -> Fraction | Literal["auto"]:
+    """Seconds as a decimal number or a fraction (0.48, 12/25), or the word auto."""
+    if text == "auto":
+        return "auto"
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise click.BadParameter(f"{text!r} is neither a number of seconds nor 'auto'.") from None
+
+
+def face_choice(text: str) -> str | int:
+    """largest, nearest, or a number; `Settings` checks it."""
+    return int(text) if re.fullmatch(r"[+-]?\d+", text) else text
+
+
+def condition(text: str) -> Condition:
+    """A condition on a score."""
+    try:
+        return Condition.parse(text)
+    except SettingsError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def option(*names: str, section: str, **settings: Any) -> Callable[[Command], Command]:
+    """An option under a heading of the help."""
+    return click.option(*names, cls=SectionOption, section=section, **settings)
+
+
+def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options as one decorator, in the order in which the help shows them."""
+
+    def decorate(command: Command) -> Command:
+        for add in reversed(options):
+            command = add(command)
+        return command
+
+    return decorate
+
+
+provider_option = option(
+    "--provider",
+    type=click.Choice(PROVIDERS),
+    default=DEFAULTS.provider,
+    show_default=True,
+    section="Models",
+    help="What ONNX Runtime computes on; auto takes the GPU if there is one.",
+)
+models_dir_option = option(
+    "--models-dir",
+    type=A_PATH,
+    section="Models",
+    help="Folder with manifest.toml and the model files.  "
+    "[default: $STREAMDEID_MODELS, or else the models that came with streamdeid]",
+)
+
+output_options = together(
+    option(
+        "-o",
+        "--output",
+        type=A_PATH,
+        metavar="FILE",
+        section="Results",
+        help="Write the report as JSON; - for standard output.",
+    ),
+    option(
+        "--timeline",
+        type=A_PATH,
+        metavar="FILE",
+        section="Results",
+        help="Write a row per frame pair while they are analysed: .csv, .jsonl or .parquet.",
+    ),
+    option(
+        "--fail-if",
+        "conditions",
+        type=condition,
+        multiple=True,
+        metavar="CONDITION",
+        section="Results",
+        help="Exit with 1 if this holds of a score, or if that score has no value: its name, one "
+        f'of < <= > >= == !=, and a number; may be repeated.  [e.g. "{EXAMPLE}"]',
+    ),
+    option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        section="Results",
+        help="Print the report as JSON in place of the table.",
+    ),
+    option("-q", "--quiet", is_flag=True, section="Results", help="Say nothing but errors."),
+)
+
+reference_options = together(
+    option(
+        "--source-image",
+        "source_images",
+        type=A_PATH,
+        multiple=True,
+        metavar="FILE|FOLDER",
+        section="Who is who",
+        help="Picture of the person in the original video; may be repeated, and several "
+        "average into one template.",
+    ),
+    option(
+        "--target-image",
+        "target_images",
+        type=A_PATH,
+        multiple=True,
+        metavar="FILE|FOLDER",
+        section="Who is who",
+        help="Picture of the person whose face was put in; likewise.",
+    ),
+    option(
+        "--face",
+        type=face_choice,
+        default=DEFAULTS.face,
+        show_default=True,
+        metavar="largest|nearest|INDEX",
+        section="Who is who",
+        help="Which face to follow when there are several; INDEX counts from the left, from 0.",
+    ),
+    option(
+        "--threshold",
+        type=float,
+        metavar="DISTANCE",
+        section="Who is who",
+        help="Faces nearer than this count as the same person.  [default: the embedder's own, "
+        "0.6 for dlib_resnet]",
+    ),
+)
+
+frame_options = together(
+    option(
+        "--offset",
+        "offset_s",
+        type=seconds_or_auto,
+        default="0",
+        show_default=True,
+        metavar="SECONDS|auto",
+        section="Which frames",
+        help="Seconds by which the de-identified video is late; auto finds up to ±2 s in the "
+        "pictures.",
+    ),
+    option(
+        "--frames",
+        type=int,
+        metavar="N",
+        section="Which frames",
+        help="Score N frame pairs drawn at random.  [default: all of them]",
+    ),
+    option(
+        "--seed",
+        type=int,
+        default=DEFAULTS.seed,
+        show_default=True,
+        metavar="N",
+        section="Which frames",
+        help="Of that draw: the same seed draws the same frames.",
+    ),
+    option(
+        "--confirm-every",
+        type=int,
+        default=DEFAULTS.confirm_every,
+        show_default=True,
+        metavar="N",
+        section="Which frames",
+        help="Frames after which a detector must see the tracked face again.",
+    ),
+    option(
+        "--search-every",
+        type=int,
+        default=DEFAULTS.search_every,
+        show_default=True,
+        metavar="N",
+        section="Which frames",
+        help="While no face is found: frames between two looks of the slow detector.",
+    ),
+)
+
+model_options = together(
+    option(
+        "--detector",
+        default=DEFAULTS.detector,
+        show_default=True,
+        metavar="NAME",
+        section="Models",
+        help="auto (fast, then thorough), a name of `streamdeid models list`, or insightface:FILE.",
+    ),
+    option(
+        "--landmarks",
+        default=DEFAULTS.landmarks,
+        show_default=True,
+        metavar="NAME",
+        section="Models",
+        help="A name of `streamdeid models list`.",
+    ),
+    option(
+        "--embedder",
+        default=DEFAULTS.embedder,
+        show_default=True,
+        metavar="NAME",
+        section="Models",
+        help="A name of `streamdeid models list`, or insightface:FILE.",
+    ),
+    provider_option,
+    models_dir_option,
+)

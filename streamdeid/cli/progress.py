@@ -1,0 +1,149 @@
+"""Engine events → what a person sees while waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import monotonic
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bars
+from rich.text import Text
+
+from streamdeid.engine.events import Progress
+from streamdeid.score import Score
+
+FIGURES: Final[Mapping[str, str]] = {
+    "identity.distance_between_sides": "distance between sides",
+    "identity.verified_as_source.deidentified": "verified as source",
+    "identity.distance_to_source.deidentified": "distance to source",
+    "identity_paired.distance_between_sides": "paired distance",
+}
+PLAIN_EVERY_S: Final = 5.0
+
+
+class Display(Protocol):
+    """What shows a run; a context manager around it."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def __call__(self, progress: Progress) -> None:
+        """Show this event; called from any one thread."""
+        ...
+
+
+def display(console: Console, *, quiet: bool) -> Display:
+    """The display that suits: none, a live one, or plain lines where there is no terminal."""
+    if quiet:
+        return NoDisplay()
+    return LiveDisplay(console) if console.is_terminal else PlainDisplay(console)
+
+
+class NoDisplay:
+    """Shows nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def __call__(self, progress: Progress) -> None:  # noqa: ARG002
+        return
+
+
+class PlainDisplay(NoDisplay):
+    """A line every few seconds, as logs want them; messages at once."""
+
+    def __init__(self, console: Console, every_s: float = PLAIN_EVERY_S) -> None:
+        self._console = console
+        self._every_s = every_s
+        self._next_s = monotonic() + every_s
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.message:
+            self._console.print(progress.message, soft_wrap=True, markup=False, highlight=False)
+        if monotonic() >= self._next_s:
+            self._next_s = monotonic() + self._every_s
+            parts = [_share(progress), *_pace(progress), *figures(progress.scores)]
+            self._console.print(", ".join(parts), soft_wrap=True, markup=False, highlight=False)
+
+
+class LiveDisplay:
+    """A bar with rate and time left, and the figures as they stand; gone when the run ends."""
+
+    def __init__(self, console: Console) -> None:
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[pace]}"),
+            console=console,
+            expand=True,
+        )
+        self._task = self._bars.add_task("evaluating", total=None, pace="loading the models")
+        self._figures = Text(style="dim", overflow="ellipsis", no_wrap=True)
+        self._live = Live(Group(self._bars, self._figures), console=console, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.message:
+            self._live.console.print(progress.message, markup=False, highlight=False)
+        self._bars.update(
+            self._task,
+            total=progress.duration_s,
+            completed=progress.time_s,
+            pace=" · ".join(_pace(progress)),
+        )
+        self._figures.plain = " · ".join(figures(progress.scores))
+
+
+def figures(scores: tuple[Score, ...]) -> list[str]:
+    """The few scores worth watching, in words."""
+    found = {score.name: score for score in scores if score.value is not None}
+    return [f"{label} {_value(found[name])}" for name, label in FIGURES.items() if name in found]
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, with hours where there are any: 0:07, 12:30, 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _share(progress: Progress) -> str:
+    if not progress.duration_s:
+        return f"{clock(progress.time_s)} of video"
+    share = min(progress.time_s / progress.duration_s, 1.0)
+    return f"{clock(progress.time_s)} of {clock(progress.duration_s)} ({share:.0%})"
+
+
+def _pace(progress: Progress) -> list[str]:
+    parts = [f"{progress.pairs:,} pairs", f"{progress.pairs_per_s:.1f} pairs/s"]
+    if progress.left_s is not None:
+        parts.append(f"{clock(progress.left_s)} left")
+    return parts
+
+
+def _value(score: Score) -> str:
+    return f"{score.value:.1%}" if score.unit == "rate" else f"{score.value:.3f}"
