@@ -57,6 +57,11 @@ class Branch(Generic[In, Out]):
         with self._lock:
             return [score for metric in self.metrics for score in metric.result()]
 
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The columns that the metrics add to each row of the timeline."""
+        return tuple(name for metric in self.metrics for name in metric.column_names)
+
     def record_rows(self, timeline: Timeline) -> None:
         """Give each observation's columns to `timeline`, one part of a row for each."""
         self._rows = timeline

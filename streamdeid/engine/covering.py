@@ -61,11 +61,8 @@ class CoveredSource:
         self._method: Method = method
         self._strength = strength
         self._source: Source = open_source(uri)
+        self.notes = self._source.notes
         self.info = replace(self._source.info, uri=f"{self._source.info.uri} ({method})")
-
-    @property
-    def notes(self) -> list[str]:
-        return self._source.notes
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,152 @@
+"""evaluate: two videos in, a report out."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from fractions import Fraction
+from threading import Event
+from time import perf_counter
+from typing import TypeAlias
+
+from streamdeid.engine.events import OnProgress, Progress
+from streamdeid.engine.models import Models
+from streamdeid.engine.plan import plan
+from streamdeid.engine.run import Run
+from streamdeid.errors import SettingsError
+from streamdeid.pair import Pair
+from streamdeid.report.report import Report
+from streamdeid.settings import Settings
+from streamdeid.sources.offset import estimate_offset
+from streamdeid.sources.pairing import pair_frames
+from streamdeid.sources.source import Source, open_source
+
+Video: TypeAlias = str | os.PathLike[str] | Source
+"""The path of a video, or a source such as `ArraySource`."""
+
+
+def evaluate(
+    original: Video,
+    deidentified: Video,
+    settings: Settings | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+    stop: Event | None = None,
+) -> Report:
+    """Measure how far `deidentified` hides the person in `original`, in one pass over both.
+
+    Memory does not grow with the length of the videos.
+
+    Args:
+        original, deidentified: what to compare; sources are closed at the end.
+        settings: what to measure and how; None: the defaults.
+        on_progress: called about twice a second, in the calling thread.
+        stop: set it, from any thread, to end early with a report of what was seen so far.
+
+    Returns:
+        The report. If the run was stopped or broke off, its `complete` is False and its notes say
+        why: once frames flow, nothing that was computed is lost to an error.
+
+    Raises:
+        InputError: a video, a reference picture or a setting cannot be used, or the videos have
+            no moment in common.
+        ModelError, RuntimeMissingError: a model cannot be loaded.
+        OutputError: the timeline cannot be opened.
+    """
+    began = perf_counter()
+    settings = settings or Settings()
+    models = Models(settings)
+    root = plan(settings, models)
+    with ExitStack() as stack:
+        sources = Pair(_open(original, stack), _open(deidentified, stack))
+        notes = _warnings(Pair(original, deidentified))
+        offset, finding = _offset(settings, Pair(original, deidentified))
+        if finding is not None:
+            notes.append(str(finding["note"]))
+            if on_progress is not None:
+                message = str(finding["note"])
+                on_progress(Progress(0, 0.0, None, perf_counter() - began, message=message))
+        run = Run(
+            root,
+            pair_frames(sources.original, sources.deidentified, offset=offset),
+            duration=_common_duration(sources, offset),
+            began=began,
+            on_progress=on_progress,
+            stop=stop or Event(),
+        )
+        complete = run.drive(settings.timeline)
+        return Report(
+            complete=complete,
+            scores=tuple(run.scores()),
+            streams={
+                **{name: _stream(source) for name, source in sources.items()},
+                "offset": finding or {"seconds": float(offset), "found": False},
+            },
+            coverage=run.coverage(),
+            models=models.records(),
+            settings=settings.to_record(),
+            performance=run.performance(),
+            notes=(*notes, *run.notes, *sources.original.notes, *sources.deidentified.notes),
+        )
+
+
+def _open(video: Video, stack: ExitStack) -> Source:
+    source = open_source(video) if isinstance(video, str | os.PathLike) else video
+    return stack.enter_context(source)
+
+
+def _offset(
+    settings: Settings, videos: Pair[Video]
+) -> tuple[Fraction, dict[str, object] | None]:
+    """The shift between the videos and, if it was looked for, what was found."""
+    if settings.offset_s != "auto":
+        return settings.offset_s, None
+    for name, video in videos.items():
+        if not isinstance(video, str | os.PathLike):
+            raise SettingsError(
+                f"--offset auto reads the beginning of the videos twice, but the {name} one can be "
+                "read only once; give the seconds instead."
+            )
+    found = estimate_offset(
+        lambda: open_source(videos.original),  # type: ignore[arg-type]
+        lambda: open_source(videos.deidentified),  # type: ignore[arg-type]
+    )
+    return found.offset, {
+        "seconds": float(found.offset),
+        "found": True,
+        "confidence": found.confidence,
+        "note": found.note,
+    }
+
+
+def _warnings(videos: Pair[Video]) -> list[str]:
+    a, b = videos.original, videos.deidentified
+    if isinstance(a, str | os.PathLike) and isinstance(b, str | os.PathLike):
+        if os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b):  # noqa: PTH110, PTH121
+            return [
+                "The original and the de-identified video are the same file: "
+                "the figures are those of a video compared with itself."
+            ]
+    return []
+
+
+def _common_duration(sources: Pair[Source], offset: Fraction) -> float | None:
+    """Seconds of the original that have a counterpart; None if a side does not tell its length."""
+    a, b = sources.original.info.duration, sources.deidentified.info.duration
+    if a is None or b is None:
+        return None
+    return max(float(min(a, b - offset)), 0.0)
+
+
+def _stream(source: Source) -> dict[str, object]:
+    info = source.info
+    return {
+        "uri": info.uri,
+        "codec": info.codec,
+        "pixel_format": info.pixel_format,
+        "width": info.width,
+        "height": info.height,
+        "frame_rate": None if info.frame_rate is None else float(info.frame_rate),
+        "duration_s": None if info.duration is None else float(info.duration),
+        "rotation_deg": info.rotation_deg,
+    }

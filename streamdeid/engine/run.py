@@ -1,0 +1,173 @@
+"""Run: the loop that drives frame pairs through a plan, and what it knows when it ends."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event
+from time import perf_counter
+from typing import Any, Final
+
+from streamdeid.engine.branch import Branch
+from streamdeid.engine.events import OnProgress, Progress
+from streamdeid.engine.lanes import Lanes
+from streamdeid.engine.read_ahead import ReadAhead
+from streamdeid.errors import PairingError, StreamdeidError
+from streamdeid.frame import FramePair
+from streamdeid.metrics.coverage import Coverage
+from streamdeid.report.timeline import Timeline
+from streamdeid.score import Score
+from streamdeid.sources.pairing import FramePairs
+
+_AHEAD: Final = 4  # frame pairs that are decoded before they are asked for
+_TELL_EVERY_S: Final = 0.5
+
+
+class Run:
+    """Drives frame pairs through a plan.
+
+    Args:
+        root: the plan.
+        pairs: the two videos, joined; nobody has iterated it yet.
+        duration: seconds of the original that will be covered; None if nobody knows.
+        began: `perf_counter` when the evaluation began.
+        on_progress: called in the driving thread.
+        stop: set it to end early.
+
+    Attributes:
+        notes: sentences about what broke off the run.
+    """
+
+    def __init__(
+        self,
+        root: Branch[FramePair, Any],
+        pairs: FramePairs,
+        *,
+        duration: float | None,
+        began: float,
+        on_progress: OnProgress | None,
+        stop: Event,
+    ) -> None:
+        self.notes: list[str] = []
+        self._root = root
+        self._pairs = pairs
+        self._duration = duration
+        self._began = self._told = began
+        self._ended = began
+        self._on_progress = on_progress
+        self._stop = stop
+        self._analysed = 0
+        self._time_s = 0.0
+        self._waited_s = 0.0
+
+    def drive(self, rows: Path | None = None) -> bool:
+        """Analyse all pairs; write their rows to the file `rows`.
+
+        Returns:
+            Whether both videos were analysed to their ends.
+
+        Raises:
+            PairingError: the videos have no moment in common.
+            OutputError: `rows` cannot be opened.
+        """
+        stack = ExitStack()
+        timeline = None if rows is None else stack.enter_context(self._open_rows(rows))
+        try:
+            with stack:
+                return self._analyse(timeline)
+        except PairingError:
+            raise
+        except StreamdeidError as error:
+            self.notes.append(f"The run broke off: {error}")
+        except Exception as error:  # noqa: BLE001  what was computed must not be lost to a fault
+            self.notes.append(f"The run broke off by an error inside: {error!r}")
+        finally:
+            self._ended = perf_counter()
+        return False
+
+    def scores(self) -> list[Score]:
+        """What the metrics of all branches say now."""
+        return [score for branch in self._root.walk() for score in branch.scores()]
+
+    def coverage(self) -> dict[str, Any]:
+        """Which frames were read, which were paired, and in which of them a face was found."""
+        pairs = self._pairs
+        record: dict[str, Any] = {
+            "frames": dict(pairs.read.items()),
+            "paired": pairs.paired,
+            "unpaired": dict(pairs.unpaired.items()),
+            "corrupt": dict(pairs.corrupt.items()),
+        }
+        for branch in self._root.walk():
+            for metric in branch.metrics:
+                if isinstance(metric, Coverage):
+                    record |= metric.to_record()
+        return record
+
+    def performance(self) -> dict[str, Any]:
+        """How long it took, and where; stages work side by side, so theirs do not add up."""
+        wall = self._ended - self._began
+        return {
+            "wall_s": wall,
+            "pairs_per_s": self._analysed / wall if wall > 0 else 0.0,
+            "peak_rss_mb": peak_rss_mb(),
+            "seconds": {
+                "waiting_for_frames": self._waited_s,
+                **{branch.stage.name: branch.seconds for branch in self._root.walk()},
+            },
+        }
+
+    def _open_rows(self, path: Path) -> Timeline:
+        """The timeline, entered by nobody yet; every branch that has columns gives it a part."""
+        telling = [branch for branch in self._root.walk() if branch.column_names]
+        columns = [name for branch in telling for name in branch.column_names]
+        timeline = Timeline(path, columns, parts=len(telling) + 1)
+        for branch in telling:
+            branch.record_rows(timeline)
+        return timeline
+
+    def _analyse(self, timeline: Timeline | None) -> bool:
+        with Lanes(self._root) as lanes, ReadAhead(self._pairs, _AHEAD) as ahead:
+            try:
+                for pair in ahead:
+                    if pair.original.after_gap or pair.deidentified.after_gap:
+                        lanes.reset()
+                    self._time_s = float(self._pairs.time(pair))
+                    if timeline is not None:
+                        timeline.append(self._analysed, {"time_s": self._time_s})
+                    lanes.push(pair)
+                    self._analysed += 1
+                    self._tell()
+                    if self._stop.is_set():
+                        self.notes.append("The run was stopped before the end.")
+                        break
+            finally:
+                self._waited_s = ahead.waited_s
+            lanes.finish()
+        return not self._stop.is_set()
+
+    def _tell(self) -> None:
+        now = perf_counter()
+        if self._on_progress is None or now - self._told < _TELL_EVERY_S:
+            return
+        self._told = now
+        self._on_progress(
+            Progress(
+                self._analysed,
+                self._time_s,
+                self._duration,
+                now - self._began,
+                tuple(self.scores()),
+            )
+        )
+
+
+def peak_rss_mb() -> float | None:
+    """The most memory (MiB) that this process has held; None where the system does not tell."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
