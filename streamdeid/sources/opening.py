@@ -97,12 +97,11 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
     """FFmpeg's choice among the videos that are not cover art."""
     videos = [s for s in container.streams.video if not s.disposition & _COVER]
     if not videos:
-        held = ", ".join(sorted({s.type for s in container.streams if s.type != "video"}))
-        cover = " besides a cover picture" if container.streams.video else ""
-        raise SourceError(
-            f"{path} holds no video{cover}, only {held or 'nothing that FFmpeg knows'}; "
-            "give the file that has the pictures."
-        )
+        others = sorted({stream.type for stream in container.streams if stream.type != "video"})
+        held = f"only {' and '.join(others)}" if others else "nothing else that FFmpeg knows"
+        if container.streams.video:
+            held += ", and a cover picture"
+        raise SourceError(f"{path} holds no video, {held}; give the file that has the pictures.")
     best = container.streams.best("video")
     stream = best if best in videos else videos[0]
     if not isinstance(stream, VideoStream) or stream.codec_context is None:

@@ -202,6 +202,7 @@ class _Side:
         self._offset = offset
         self._newest: Fraction | None = None
         self._distances: deque[Fraction] = deque(maxlen=REMEMBERED)
+        self._median: Fraction | None = None
 
     def look_ahead(self) -> None:
         """Hold the next two frames, if there are as many."""
@@ -235,7 +236,8 @@ class _Side:
         agrees within a factor of two: claims are averages over a VFR video, or made up.
         """
         if self._distances:
-            return median_low(self._distances)
+            self._median = self._median or median_low(self._distances)
+            return self._median
         rate = self.source.info.frame_rate
         return 1 / rate if rate else GUESSED_DISTANCE
 
@@ -245,5 +247,8 @@ class _Side:
             rate = self.source.info.frame_rate
             if not self._distances and rate and distance / 2 <= 1 / rate <= distance * 2:
                 self._distances.extend([1 / rate] * CLAIM_WEIGHT)
+            # Sorting fractions takes 50 µs, and one that replaces its like changes nothing.
+            if len(self._distances) < REMEMBERED or self._distances[0] != distance:
+                self._median = None
             self._distances.append(distance)
         self._newest = time

@@ -26,11 +26,15 @@ class TimestampRepair(Generic[T]):
 
     Stamps given out never decrease. They repeat only where the time base is too coarse to hold
     all frames between two sound stamps.
+
+    Attributes:
+        missing: frames that came without a stamp.
+        wrong: frames whose stamp was not believed.
     """
 
     def __init__(self, step: int) -> None:
         """`step`: distance between frames, in units of the time base, until one is seen."""
-        self.repaired = 0
+        self.missing = self.wrong = 0
         self._step = max(step, 1)
         self._last: int | None = None
         self._shift = 0
@@ -44,16 +48,18 @@ class TimestampRepair(Generic[T]):
         """Take the next frame; give those whose time is now known, as (item, pts, corrupt)."""
         pts = self._shifted(pts)
         sound = pts is not None and (self._last is None or pts > self._last)
+        self.missing += pts is None
+        self.wrong += pts is not None and not sound
         if sound and self._doubt is not None:
             place, far = self._doubt
             self._doubt = None
-            if pts > far:  # type: ignore[operator]  # sound: not None
+            if pts is not None and pts > far:
                 yield from self._release(place + 1, far)
             else:
                 self._held[place] = (self._held[place][0], True)
+                self.wrong += 1
         self._held.append((item, corrupt or (pts is not None and not sound)))
-        if sound:
-            assert pts is not None  # noqa: S101
+        if pts is not None and sound:
             if self._last is not None and pts - self._last > DOUBTFUL_STEPS * self._step:
                 self._doubt = (len(self._held) - 1, pts)
             else:
@@ -85,7 +91,6 @@ class TimestampRepair(Generic[T]):
     def _release(self, count: int, pts: int) -> Iterator[tuple[T, int, bool]]:
         """Give the first `count` held frames, the last of them at `pts`."""
         out, self._held = self._held[:count], self._held[count:]
-        self.repaired += count - 1
         if self._last is None:
             stamps = [pts - self._step * back for back in range(count - 1, -1, -1)]
         else:
@@ -100,7 +105,6 @@ class TimestampRepair(Generic[T]):
     def _go_on(self) -> Iterator[tuple[T, int, bool]]:
         """Give all held frames at the last sound distance."""
         out, self._held = self._held, []
-        self.repaired += len(out)
         for item, corrupt in out:
             self._last = 0 if self._last is None else self._last + self._step
             yield item, self._last, corrupt
