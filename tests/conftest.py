@@ -1,0 +1,50 @@
+"""What all tests share: examples that are the same every time, and a way to start a Python."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+import streamdeid
+
+# The same examples in every run, and no clock: a slow machine is no failure.
+hypothesis.settings.register_profile("streamdeid", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("streamdeid")
+
+RunPython = Callable[[str], "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def python_environment() -> dict[str, str]:
+    """The environment of a child Python: finds this very package, and shows text as we read it."""
+    environment = {name: value for name, value in os.environ.items() if name != "STREAMDEID_DEBUG"}
+    package = str(Path(streamdeid.__file__).parents[1])
+    paths = [package, environment.get("PYTHONPATH", "")]
+    return environment | {
+        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+        "PYTHONIOENCODING": "utf-8",
+        "COLUMNS": "100",
+    }
+
+
+@pytest.fixture(scope="session")
+def run_python(python_environment: dict[str, str]) -> RunPython:
+    """Run code in a Python of its own; it must succeed."""
+
+    def run(code: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-W", "error", "-c", code],
+            env=python_environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+
+    return run
