@@ -97,8 +97,8 @@ class IdentityReading:
         paired: the de-identified frame embedded at the *original's* landmarks, whether or not a face
             was found there; None where the original has no face or the crop is a flat colour.
         paired_flat: the crop for `paired` was a flat colour, so that it was not embedded.
-        paired_detail: detail (gradient energy) of that crop over that of the original's crop;
-            None without a crop. Near 0: a blur or a box, for which embeddings mean little.
+        paired_detail: detail (median gradient) of that crop over that of the original's crop;
+            None without a crop. Near 0: a blur or a mosaic, for which embeddings mean little.
     """
 
     index: int

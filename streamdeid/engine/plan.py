@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from streamdeid.engine.branch import Branch
@@ -41,25 +40,21 @@ def plan(settings: Settings, models: Models) -> Branch[Pair[Frame], Any]:
             search_every=settings.search_every,
         )
 
-    identity: IdentityDistance | Sampled = IdentityDistance(
+    distances = IdentityDistance(
         references,
         distance=embedder.spec.distance,
         threshold=settings.threshold or embedder.spec.threshold,
         impostor_distance=embedder.spec.impostor_distance,
     )
-    wants: Callable[[int], bool] = _all
-    if settings.frames is not None:
-        identity = Sampled(identity, settings.frames, settings.seed)
-        wants = identity.wants
+    if settings.frames is None:
+        identity = Branch(IdentityEmbedder(alignment, embedder), [distances])
+    else:
+        drawn = Sampled(distances, settings.frames, settings.seed)
+        identity = Branch(IdentityEmbedder(alignment, embedder, drawn.wants), [drawn])
 
     return Branch(
         FindFaces(Pair(finder(), finder())),
         [Coverage()],
-        [
-            Branch(IdentityEmbedder(alignment, embedder, wants), [identity]),
-        ],
+        [identity],
     )
 
-
-def _all(index: int) -> bool:  # noqa: ARG001  the signature of a choice
-    return True

@@ -146,12 +146,13 @@ def is_flat(chip: Planes) -> bool:
 
 
 def relative_detail(chip: Planes, reference: Planes) -> float:
-    """Gradient energy of `chip` over that of `reference`, in their inner parts: 0 and above.
+    """Typical gradient of `chip` over that of `reference`, in their inner parts: 0 and above.
 
-    1 where the two are equally sharp, near 0 where `chip` is a blur.
+    1 where the two are equally rich in detail, near 0 where `chip` is a blur or a mosaic: the
+    median, because a mosaic has hard edges but is flat nearly everywhere.
     """
-    energy = _gradient_energy(_inner(reference))
-    return _gradient_energy(_inner(chip)) / energy if energy > 0 else 0.0
+    typical = _typical_gradient(_inner(reference))
+    return _typical_gradient(_inner(chip)) / typical if typical > 0 else 0.0
 
 
 def _inner(chip: Planes) -> Planes:
@@ -159,9 +160,10 @@ def _inner(chip: Planes) -> Planes:
     return chip[:, sixth:-sixth, sixth:-sixth]
 
 
-def _gradient_energy(planes: Planes) -> float:
+def _typical_gradient(planes: Planes) -> float:
     luma = planes.mean(axis=0)
-    return float(np.square(np.diff(luma, axis=0)).mean() + np.square(np.diff(luma, axis=1)).mean())
+    across, down = np.diff(luma, axis=1)[1:], np.diff(luma, axis=0)[:, 1:]
+    return float(np.median(np.hypot(across, down)))
 
 
 def _to_frame(points: Points, seen: Sighting, other: Sighting) -> Points:
