@@ -3,6 +3,9 @@
 A metric neither decodes nor infers; it knows the nouns that stages hand on, and statistics.
 """
 
+from streamdeid.metrics.coverage import Coverage
+from streamdeid.metrics.identity import IdentityDistance, References
 from streamdeid.metrics.metric import Cell, Metric
+from streamdeid.metrics.sampled import Sampled
 
-__all__ = ["Cell", "Metric"]
+__all__ = ["Cell", "Coverage", "IdentityDistance", "Metric", "References", "Sampled"]

@@ -94,10 +94,10 @@ class StateReader:
             raise self._error(key, f"holds {array.dtype}, and must hold integers")
         return array.astype(np.int64)
 
-    def expect(self, key: str, value: int | float | str | bool | None) -> None:
-        """Refuse a state that was made with another setting than `value`."""
+    def expect(self, key: str, value: StateValue) -> None:
+        """Refuse a state that was made with another setting than `value`, which is no array."""
         stored = self._value(key)
-        if stored != value:
+        if isinstance(stored, np.ndarray) or stored != value:
             raise self._error(key, f"is {_shown(stored)}, but here it is {value!r}")
 
     def _array(self, key: str, shape: tuple[int | None, ...]) -> NDArray[Any]:
