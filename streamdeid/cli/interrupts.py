@@ -17,8 +17,14 @@ SHOW_CURSOR = b"\x1b[?25h"  # a live display hides it
 
 @contextmanager
 def stop_on_signals(*, quiet: bool) -> Iterator[threading.Event]:
-    """An event that the first SIGINT or SIGTERM sets; a second one ends the process at once."""
+    """An event that the first SIGINT or SIGTERM sets; a second one ends the process at once.
+
+    Signals come to the main thread only: called from another one, nothing sets the event.
+    """
     stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
 
     def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         # A handler interrupts whatever runs, so it writes to the descriptor: no buffers, no locks.

@@ -7,141 +7,131 @@ from typing import Any, Final
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from streamdeid.pair import SIDES
+from streamdeid.report.page import HEADS, Page
 from streamdeid.report.report import Report
 from streamdeid.score import Score
 
-HEADS: Final = {"original": "original", "deidentified": "de-identified"}
 TITLES: Final = {
     "identity": "Identity, at the face found in each video",
     "identity_paired": "Identity, where the original's face is (paired alignment)",
 }
 LABELS: Final = {
+    "longest_run_as_source": "longest run verified as source",
     "rms_distance_all_pairs": "RMS distance, all frame pairs",
 }
-LABEL_WIDTH: Final = 38
-VALUE_WIDTH: Final = 18
-RANGE_WIDTH: Final = 14
-WIDE: Final = LABEL_WIDTH + 2 * (VALUE_WIDTH + RANGE_WIDTH) + 8
+COUNTS: Final = {
+    "frames": "frames read",
+    "paired": "frame pairs",
+    "unpaired": "without a partner",
+    "corrupt": "with corrupt data",
+    "with_face": "with a face",
+    "detected": "of them seen by a detector, too",
+    "lost_by_deidentified": "face in the original only",
+    "invented_by_deidentified": "face in the de-identified only",
+    "several_faces": "with several faces",
+}
+"""What is shown of the coverage, and always; the rest is in the JSON."""
+RARE: Final = {"unpaired", "corrupt", "several_faces", "invented_by_deidentified"}
+"""Shown where there are any."""
+SPEEDS: Final = {
+    "pairs_per_s": "{:.1f} frame pairs/s",
+    "wall_s": "{:.1f} s in all",
+    "peak_rss_mb": "{:.0f} MiB of memory at most",
+}
+
+Sides = Mapping[str, Score]
+"""Scores of one kind by side; under "" what is said of both videos together."""
 
 
 def show(report: Report, console: Console) -> None:
-    """Print `report`; nothing is lost without colour, and 80 columns are enough."""
-    page = _Page(console)
+    """Print `report`: what was compared, the scores, what they rest on, and what to mind."""
+    page = Page(console)
     if not report.complete:
-        page.say(Text("INCOMPLETE: this is what was seen before the end.", style="bold red"))
-        page.say()
-    page.streams(report.streams)
-    for group, lines in _grouped(report.scores).items():
-        page.title(TITLES.get(group, _words(group).capitalize()))
-        for kind, sides in lines.items():
-            page.scores(LABELS.get(kind, _words(kind)), sides)
+        page.say(Text("INCOMPLETE: this is what was seen before the end.\n", style="bold red"))
+    for side in SIDES:
+        _show_stream(side, report.streams.get(side) or {}, page)
+    for group, kinds in _grouped(report.scores).items():
+        page.title(TITLES.get(group, _words(group).capitalize()), "5 … 95 %")
+        _show_scores(kinds, page)
     if report.coverage:
         page.title("Frames")
-        for label, counts in _counts(report.coverage):
-            page.row(label, {side: Text(f"{count:,}") for side, count in counts.items()})
-    page.speed(report.performance)
-    page.notes(report.notes)
+        for name, counts in _counts(report.coverage):
+            page.row(COUNTS[name], {side: Text(f"{count:,}") for side, count in counts.items()})
+    speeds = [(report.performance.get(name), words) for name, words in SPEEDS.items()]
+    if facts := [words.format(number) for number, words in speeds if number is not None]:
+        page.say(Text("\nSpeed", style="bold").append(f"  {', '.join(facts)}", style="not bold"))
+    if report.notes:
+        page.say(Text("\nNotes", style="bold"))
+        page.items(report.notes)
 
 
-class _Page:
-    """Lines in columns: a label, and what stands for each side."""
+def _show_stream(side: str, stream: Mapping[str, Any], page: Page) -> None:
+    head, uri, facts = f"{HEADS[side]:15}", str(stream.get("uri", "")), _stream_facts(stream)
+    fits = cell_len(head + uri + facts) + 2 <= page.width
+    gap = "  " if fits else "\n" + " " * len(head)
+    page.say(Text(head, style="dim").append(uri, style="not dim").append(gap + facts))
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._wide = console.width >= WIDE  # room for the quantiles beside the means
 
-    def say(self, text: Text | str = "") -> None:
-        self._console.print(text, markup=False, highlight=False)
+def _stream_facts(stream: Mapping[str, Any]) -> str:
+    size = f"{stream.get('width')}×{stream.get('height')}"
+    rate, duration = stream.get("frame_rate"), stream.get("duration_s")
+    return ", ".join(
+        [
+            size,
+            *([f"{rate:.4g} fps"] if rate else []),
+            *([f"{duration:.1f} s"] if duration else []),
+            str(stream.get("codec", "")),
+        ]
+    )
 
-    def title(self, text: str) -> None:
-        """A heading, with the names of the columns beside it or, if it is long, below."""
-        heads = {side: Text(head, style="dim") for side, head in HEADS.items()}
-        title = Text(text, style="bold")
-        self.say()
-        if len(text) > LABEL_WIDTH:
-            self.say(title)
-            title = Text()
-        self.row(title, heads, dict.fromkeys(HEADS, "5 … 95 %"), indent=0)
 
-    def row(
-        self,
-        label: Text | str,
-        values: Mapping[str, Text],
-        ranges: Mapping[str, str] | None = None,
-        indent: int = 2,
-    ) -> None:
-        grid = Table.grid(padding=(0, 2, 0, 0))
-        grid.add_column(width=LABEL_WIDTH - indent)
-        cells: list[Text | str] = [label]
-        for side in SIDES:
-            grid.add_column(width=VALUE_WIDTH)
-            cells.append(values.get(side, ""))
-            if self._wide:
-                grid.add_column(width=RANGE_WIDTH)
-                cells.append(Text((ranges or {}).get(side, ""), style="dim"))
-        grid.add_row(*cells)
-        self._console.print(Padding(grid, (0, 0, 0, indent), expand=False), highlight=False)
-
-    def scores(self, label: str, sides: Mapping[str, Score]) -> None:
-        """One kind of score; where there is no value, the reason why not."""
+def _show_scores(kinds: Mapping[str, Sides], page: Page) -> None:
+    """The kinds that have values line by line; the others by the reason that they share."""
+    missing: dict[str, list[str]] = {}
+    for kind, sides in kinds.items():
+        label = LABELS.get(kind, _words(kind))
         reasons = {side: score.reason for side, score in sides.items() if score.reason}
-        if all(score.value is None for score in sides.values()) and len(set(reasons.values())) == 1:
-            self._reason(label, next(iter(reasons.values())))
-            return
+        if all(score.value is None for score in sides.values()) and len({*reasons.values()}) == 1:
+            missing.setdefault(next(iter(reasons.values())), []).append(label)
+            continue
         values = {_column(side): _value(score) for side, score in sides.items()}
         ranges = {_column(side): _range(score) for side, score in sides.items()}
-        self.row(label, values, ranges)
+        page.row(label, values, ranges)
         for side, reason in reasons.items():
-            self._reason("", f"{HEADS[side]}: {reason}" if len(sides) > 1 else reason)
+            page.remark(f"{HEADS[side]}: {reason}" if len(sides) > 1 else reason)
+    for reason, labels in missing.items():
+        page.remark(f"no {', '.join(labels)}: {reason}")
+    scores = [score for sides in kinds.values() for score in sides.values()]
+    for remark in _remarks(scores):
+        page.remark(remark)
 
-    def streams(self, streams: Mapping[str, Any]) -> None:
-        for side in SIDES:
-            stream = streams.get(side) or {}
-            head, uri = f"{HEADS[side]:15}", str(stream.get("uri", ""))
-            facts = ", ".join(_stream_facts(stream))
-            fits = cell_len(head + uri + facts) + 2 <= self._console.width
-            text = Text(head, style="dim").append(uri, style="not dim")
-            self.say(text.append(f"{'  ' if fits else chr(10) + ' ' * len(head)}{facts}"))
 
-    def speed(self, performance: Mapping[str, Any]) -> None:
-        formats = {
-            "pairs_per_s": "{:.1f} frame pairs/s",
-            "wall_s": "{:.1f} s in all",
-            "peak_rss_mb": "{:.0f} MB of memory at most",
-        }
-        facts = [
-            words.format(performance[name])
-            for name, words in formats.items()
-            if performance.get(name) is not None
-        ]
-        if facts:
-            self.say()
-            self.say(Text("Speed  ", style="bold").append(", ".join(facts), style="not bold"))
+def _remarks(scores: Iterable[Score]) -> Iterator[str]:
+    """What stands beside the scores of a group: the levels to compare with, and cautions."""
+    details = [score.details for score in scores if score.value is not None]
+    levels = [
+        *(f"verified: at {limit:g} or nearer" for limit in _distinct(details, "threshold")),
+        *(f"strangers: {low:g} … {high:g}" for low, high in _distinct(details, "impostor_level")),
+    ]
+    if levels:
+        yield "; ".join(levels)
+    yield from (f"caution: {sentence}" for sentence in _distinct(details, "caution"))
 
-    def notes(self, notes: Iterable[str]) -> None:
-        grid = Table.grid(padding=(0, 1, 0, 0))
-        for note in notes:
-            grid.add_row(Text("-"), Text(note))
-        if grid.row_count:
-            self.say()
-            self.say(Text("Notes", style="bold"))
-            self._console.print(grid, highlight=False)
 
-    def _reason(self, label: str, reason: str) -> None:
-        grid = Table.grid(padding=(0, 2, 0, 0))
-        grid.add_column(width=LABEL_WIDTH - 2)
-        grid.add_column()
-        grid.add_row(label, Text(reason, style="dim"))
-        self._console.print(Padding(grid, (0, 0, 0, 2), expand=False), highlight=False)
+def _distinct(details: Iterable[Mapping[str, Any]], key: str) -> list[Any]:
+    """The values under `key`, each once."""
+    found: list[Any] = []
+    for entry in details:
+        if entry.get(key) is not None and entry[key] not in found:
+            found.append(entry[key])
+    return found
 
 
 def _grouped(scores: Iterable[Score]) -> dict[str, dict[str, dict[str, Score]]]:
-    """Group → kind → side; the side is "" of what is said of both videos together."""
+    """Group → kind → side, as the dotted names say."""
     groups: dict[str, dict[str, dict[str, Score]]] = {}
     for score in scores:
         group, _, rest = score.name.partition(".")
@@ -153,31 +143,14 @@ def _grouped(scores: Iterable[Score]) -> dict[str, dict[str, dict[str, Score]]]:
 
 
 def _counts(coverage: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, int]]]:
-    """Counts of each side by name; a count of both together stands under the second."""
-    rows: dict[str, dict[str, int]] = {}
-    for key, entry in coverage.items():
-        if key in SIDES:
-            for name, count in entry.items():
-                rows.setdefault(name, {})[key] = count
-        elif isinstance(entry, Mapping):
-            rows[key] = {side: entry[side] for side in SIDES if side in entry}
-        else:
-            rows[key] = {SIDES[-1]: entry}
-    for name, counts in rows.items():
-        numbers = {side: count for side, count in counts.items() if isinstance(count, int | float)}
-        if numbers:
-            yield _words(name), numbers
-
-
-def _stream_facts(stream: Mapping[str, Any]) -> Iterator[str]:
-    if stream.get("width"):
-        yield f"{stream['width']}×{stream['height']}"
-    if stream.get("frame_rate"):
-        yield f"{stream['frame_rate']:.4g} fps"
-    if stream.get("duration"):
-        yield f"{stream['duration']:.1f} s"
-    if stream.get("codec"):
-        yield str(stream["codec"])
+    """The counts worth showing; a count of both sides together stands under the second."""
+    for name in COUNTS:
+        entry = coverage.get(name)
+        if entry is None:
+            entry = {s: coverage[s][name] for s in SIDES if name in coverage.get(s, {})}
+        counts = entry if isinstance(entry, Mapping) else {_column(""): entry}
+        if counts and (name not in RARE or any(counts.values())):
+            yield name, dict(counts)
 
 
 def _value(score: Score) -> Text:
@@ -185,13 +158,17 @@ def _value(score: Score) -> Text:
         return Text("—", style="dim")
     if score.unit == "rate":
         return Text(f"{score.value:.1%}", style="bold")
+    if score.unit == "frames":
+        text = Text(f"{score.value:.0f} frames", style="bold")
+        start = score.details.get("start_s")
+        return text if start is None else text.append(f" at {start:.1f} s", style="not bold")
     text = Text(f"{score.value:.3f}", style="bold")
-    if score.std is not None:
-        text.append(f" ± {score.std:.3f}", style="not bold")
-    return text
+    return text if score.std is None else text.append(f" ± {score.std:.3f}", style="not bold")
 
 
 def _range(score: Score) -> str:
+    if score.unit == "frames" and score.details.get("seconds") is not None:
+        return f"{score.details['seconds']:.1f} s"
     low, high = score.details.get("q05"), score.details.get("q95")
     return "" if low is None or high is None else f"{low:.2f} … {high:.2f}"
 
