@@ -35,7 +35,7 @@ class Models:
         settings: detector, landmarks, embedder, provider, models_dir.
 
     Raises:
-        ModelError: the manifest cannot be read; from the methods also: a file is missing or changed.
+        ModelError: the manifest cannot be read; from the methods: a file is missing or changed.
         SettingsError: from the methods: an option names a model that does something else.
     """
 

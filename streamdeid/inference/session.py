@@ -98,20 +98,38 @@ def _open(
 ) -> tuple[Any, Provider]:
     """ONNX Runtime's session of a model, and the provider that it got."""
     onnxruntime = load_runtime()
-    wanted = _wanted(choice, onnxruntime.get_available_providers())
-    if wanted != "cpu" and hasattr(onnxruntime, "preload_dlls"):
-        # Finds the CUDA and cuDNN libraries that came as Python packages.
-        onnxruntime.preload_dlls()
+    arguments = session_arguments(choice, threads)
     try:
-        session = onnxruntime.InferenceSession(
-            content, _options(onnxruntime, threads), providers=_providers(wanted)
-        )
+        session = onnxruntime.InferenceSession(content, **arguments)
     except Exception as error:
         # ONNX Runtime's exceptions share no base class of their own.
         raise ModelError(
             f"model {spec.name}: ONNX Runtime {onnxruntime.__version__} cannot load "
             f"{spec.path}: {error}"
         ) from error
+    return session, provider_of(session, choice)
+
+
+def session_arguments(choice: ProviderChoice, threads: int) -> dict[str, Any]:
+    """What ONNX Runtime's `InferenceSession` is to be made with: `sess_options` and `providers`.
+
+    Raises:
+        RuntimeMissingError: ONNX Runtime is missing or installed twice, or lacks that provider.
+    """
+    onnxruntime = load_runtime()
+    wanted = _wanted(choice, onnxruntime.get_available_providers())
+    if wanted != "cpu" and hasattr(onnxruntime, "preload_dlls"):
+        # Finds the CUDA and cuDNN libraries that came as Python packages.
+        onnxruntime.preload_dlls()
+    return {"sess_options": _options(onnxruntime, threads), "providers": _providers(wanted)}
+
+
+def provider_of(session: Any, choice: ProviderChoice) -> Provider:
+    """What ONNX Runtime's `session` really runs on.
+
+    Raises:
+        RuntimeMissingError: it is not the one that was asked for by name.
+    """
     # A provider that does not start is dropped with a log line only, so ask what is left.
     got = _first_known(session.get_providers())
     if choice not in ("auto", got):
@@ -119,7 +137,7 @@ def _open(
             f"the {choice} provider did not start, the model would run on the {got}: check the "
             'driver and libraries with "streamdeid doctor", or choose the provider "auto" or "cpu".'
         )
-    return session, got
+    return got
 
 
 def _wanted(choice: ProviderChoice, available: list[str]) -> Provider:

@@ -101,7 +101,8 @@ def dlib_chip(image: Image, points: Points) -> Planes:
     if part.size == 0:
         return np.zeros((3, _DLIB_SIZE, _DLIB_SIZE), np.float32)
     # dlib adds up in double: a whole number there must not fall one short in float32.
-    return np.floor(sample(part, grid, _DLIB_SIZE, border="black") + 1e-4)
+    chip: Planes = np.floor(sample(part, grid, _DLIB_SIZE, border="black") + 1e-4)
+    return chip
 
 
 def _dlib_levels(span: float) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdeid.frame import Image
+from streamdeid.inference.insightface import InsightFaceDetector
 from streamdeid.inference.session import Session
 from streamdeid.observations import Box
 from streamdeid.stages.landmarks import Region
@@ -122,6 +123,32 @@ class CenterFace:
         return found
 
 
+class BroughtDetector:
+    """A detector that the user brings: SCRFD and its kin, whose boxes are those of CenterFace.
+
+    Both were trained on the boxes of WIDER FACE, from forehead to chin.
+
+    Args:
+        model: from insightface's model zoo.
+    """
+
+    def __init__(self, model: InsightFaceDetector) -> None:
+        self._model = model
+
+    def detect(self, image: Image) -> list[Detection]:
+        boxes, scores, keypoints = self._model.detect(image)
+        found = []
+        for index, score in enumerate(scores):
+            box = Box(*(float(value) for value in boxes[index]))
+            angle = 0.0
+            if keypoints is not None:
+                dx, dy = keypoints[index, 1] - keypoints[index, 0]  # the eyes
+                angle = float(np.arctan2(dy, dx))
+            region = Region(box.center, 1.4 * max(box.width, box.height), angle)
+            found.append(Detection(box, float(score), region, refinements=2))
+        return found
+
+
 class FirstThatFinds:
     """Asks several detectors in turn, until one finds a face: the quick one before the thorough."""
 
@@ -169,13 +196,16 @@ def _corners(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _iou(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intersection over union of boxes (left, top, right, bottom): shapes (n, 4), (m, 4) → (n, m)."""
+    """Intersection over union of boxes (left, top, right, bottom): (n, 4), (m, 4) → (n, m)."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(axis=2)
     areas = [np.clip(c[:, 2:] - c[:, :2], 0, None).prod(axis=1) for c in (a, b)]
     union = areas[0][:, None] + areas[1][None] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    overlap: NDArray[np.float64] = np.divide(
+        shared, union, out=np.zeros_like(shared), where=union > 0
+    )
+    return overlap
 
 
 def _shrink(image: Image, factor: int) -> Image:

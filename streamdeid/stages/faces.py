@@ -139,9 +139,7 @@ class FaceFinder:
             return max(by_place, key=lambda detection: detection.box.area)
         height, width = frame.image.shape[:2]
         x, y = near or self._last_center or (width / 2, height / 2)
-        return min(
-            by_place, key=lambda d: (d.box.center[0] - x) ** 2 + (d.box.center[1] - y) ** 2
-        )
+        return min(by_place, key=lambda d: (d.box.center[0] - x) ** 2 + (d.box.center[1] - y) ** 2)
 
 
 class FindFaces:

@@ -61,7 +61,7 @@ class OnnxEmbedder:
 def unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """The same directions with length 1, shape (n, dim); a null vector stays one."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.where(length > 0, length, 1)
+    return np.asarray(vectors / np.where(length > 0, length, 1), np.float32)
 
 
 class IdentityEmbedder:
@@ -113,7 +113,7 @@ class IdentityEmbedder:
         waiting = self._aside.submit(self._align_and_embed, item.original)
         deidentified = self._align_and_embed(item.deidentified)
         original = waiting.result()
-        own = Pair(original, deidentified).map(lambda face: face and face.embedding)
+        own = Pair(original, deidentified).map(_embedding)
         if original is None:
             return IdentityReading(index, time, own)
         points = _to_frame(original.points, item.original, item.deidentified)
@@ -138,6 +138,10 @@ class _AlignedFace:
     points: Points
     chip: Planes
     embedding: Embedding
+
+
+def _embedding(face: _AlignedFace | None) -> Embedding | None:
+    return None if face is None else face.embedding
 
 
 def is_flat(chip: Planes) -> bool:
@@ -170,6 +174,5 @@ def _to_frame(points: Points, seen: Sighting, other: Sighting) -> Points:
     """Points of one side in pixels of the other, whose frame may have another size."""
     height, width = seen.frame.image.shape[:2]
     rows, columns = other.frame.image.shape[:2]
-    return (points + 0.5) * (columns / width, rows / height) - 0.5
-
-
+    scaled: Points = (points + 0.5) * (columns / width, rows / height) - 0.5
+    return scaled

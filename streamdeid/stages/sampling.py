@@ -3,7 +3,7 @@
 In numpy, because it is the only resampler that costs no dependency: three OpenCV wheels own the
 same folder, and insightface, mediapipe and servers each want another one. It is also exact:
 OpenCV before version 5 rounds coordinates to 1/32 pixel, which moves dlib embeddings by 0.012.
-A crop of 256x256 takes 1.6 ms of CPU (OpenCV 0.5 ms, Pillow 2.7 ms, ONNX Runtime's GridSample 9 ms).
+A crop of 256x256 takes 1.6 ms of CPU (OpenCV 0.5, Pillow 2.7, ONNX Runtime's GridSample 9 ms).
 """
 
 from __future__ import annotations
@@ -115,9 +115,13 @@ def halve(image: Image) -> Image:
     Only whole windows count: the result has (n - 3) // 2 rows and columns, and its pixel (0, 0)
     lies on pixel (2, 2). Values are rounded down, as there.
     """
-    rows, columns = ((n - 3) // 2 for n in image.shape[:2])
-    taps = (1, 4, 6, 4, 1)
-    wide = image.astype(np.uint16)
-    thin = sum(tap * wide[:, i : i + 2 * columns - 1 : 2] for i, tap in enumerate(taps))
-    small = sum(tap * thin[i : i + 2 * rows - 1 : 2] for i, tap in enumerate(taps))  # type: ignore[index]
-    return np.asarray(small // 256, dtype=np.uint8)
+    wide = image.astype(np.uint16)  # the weights add up to 256: 16 bits hold the sum
+    thin = _every_other_row(_every_other_row(wide).swapaxes(0, 1))
+    return (thin >> 8).astype(np.uint8).swapaxes(0, 1)
+
+
+def _every_other_row(values: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    count = (len(values) - 3) // 2
+    a, b, c, d, e = (values[first : first + 2 * count - 1 : 2] for first in range(5))
+    summed: NDArray[np.uint16] = a + e + 4 * (b + d) + 6 * c
+    return summed
