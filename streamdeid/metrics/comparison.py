@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -11,39 +11,15 @@ from numpy.typing import NDArray
 
 from streamdeid.metrics.distances import Distances
 from streamdeid.metrics.matcher import Matcher
-from streamdeid.observations import Embedding
+from streamdeid.metrics.references import ROLES, References
 from streamdeid.pair import SIDES, Pair
 from streamdeid.score import Score
 from streamdeid.stats import LongestRun, RunningSpread, State, StateReader
 from streamdeid.stats.batch import Floats
 
-ROLES = ("source", "target")
 BETWEEN = "distance_between_sides"
 
 NOTHING_SEEN = "no frame pair was analysed"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class References:
-    """Whom faces are compared with; None where no picture was given.
-
-    Attributes:
-        source: the person who is to be hidden: mean of the embeddings of the source's pictures.
-        target: the person who is to be seen instead: the same of the target's.
-    """
-
-    source: Embedding | None = None
-    target: Embedding | None = None
-
-    def __post_init__(self) -> None:
-        if self.source is not None and self.target is not None:
-            shapes = self.source.shape, self.target.shape
-            if shapes[0] != shapes[1]:
-                raise ValueError(f"references have shapes {shapes}: they are of different models")
-
-    def of(self, role: str) -> Embedding | None:
-        """The reference called "source" or "target"."""
-        return self.source if role == "source" else self.target
 
 
 class FaceComparison:
@@ -62,11 +38,8 @@ class FaceComparison:
         self._prefix = prefix
         self._matcher = matcher
         self._sides = tuple(sides)
-        self._references = {
-            role: None if (embedding := references.of(role)) is None
-            else matcher.vectors([embedding])[0]
-            for role in ROLES
-        }  # fmt: skip
+        # One vector each: NaN where there is none, which makes all distances to it NaN.
+        self._references = {role: matcher.vectors([references.of(role)])[0] for role in ROLES}
         self._pairs = 0
         self._distances = {stem: Distances(matcher) for stem in self.stems}
         self._runs = {side: LongestRun() for side in self._sides}
@@ -78,6 +51,11 @@ class FaceComparison:
         to_references = (f"distance_to_{role}.{side}" for role in ROLES for side in self._sides)
         return (*to_references, BETWEEN)
 
+    @property
+    def faces(self) -> Pair[int]:
+        """How many faces were seen on each side."""
+        return Pair(self._spreads["original"].count, self._spreads["deidentified"].count)
+
     def distances(self, faces: Pair[Floats]) -> Mapping[str, Floats]:
         """Of n frame pairs, each (n,), NaN where a face or the reference is missing.
 
@@ -87,10 +65,8 @@ class FaceComparison:
         sides, distances = dict(faces.items()), {}
         for role, reference in self._references.items():
             for side in self._sides:
-                distances[f"distance_to_{role}.{side}"] = (
-                    np.full(len(sides[side]), np.nan)
-                    if reference is None
-                    else self._matcher.distances(sides[side], reference)
+                distances[f"distance_to_{role}.{side}"] = self._matcher.distances(
+                    sides[side], reference
                 )
         distances[BETWEEN] = self._matcher.distances(faces.original, faces.deidentified)
         return distances
@@ -202,7 +178,7 @@ class FaceComparison:
         return Score(name, here.rms_distance(there), unit, pairs, details=details)
 
     def _why_missing(self, role: str, side: str, no_face: Mapping[str, str]) -> str:
-        if self._references[role] is None:
+        if np.isnan(self._references[role]).any():
             return f"no {role} reference image was given (--{role}-image)"
         if not self._pairs:
             return NOTHING_SEEN

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from streamdeid.metrics.comparison import FaceComparison, References
+from streamdeid.metrics.comparison import FaceComparison
 from streamdeid.metrics.matcher import Matcher
 from streamdeid.metrics.metric import Cell
+from streamdeid.metrics.references import References
 from streamdeid.observations import IdentityReading
 from streamdeid.pair import Pair
 from streamdeid.score import Score
@@ -67,9 +69,7 @@ class IdentityDistance:
         self._flat_crops = 0
         self._crops = 0
         self._low_detail = 0
-        self._dim = next(
-            (len(r) for r in (references.source, references.target) if r is not None), 0
-        )
+        self._dim = references.dim
         self._waiting: list[IdentityReading] = []
 
     @property
@@ -97,56 +97,40 @@ class IdentityDistance:
         """Raises: ValueError if an embedding is no proper vector: the model is broken."""
         for embedding in (item.own.original, item.own.deidentified, item.paired):
             if embedding is not None:
-                self._dim = self._dim or len(embedding)
+                if self._dim is None:
+                    self._dim = len(embedding)
                 self._matcher.check(embedding, self._dim)
         self._waiting.append(item)
         if len(self._waiting) >= _BATCH:
             self._settle()
 
-    def _settle(self) -> None:
-        """Add what waits. Whatever reads or hands on what was seen calls this first."""
-        if not self._waiting:
-            return
-        readings, self._waiting = self._waiting, []
-        own, paired = self._faces(readings)
-        index = np.array([reading.index for reading in readings], dtype=np.int64)
-        time_s = np.array([float(reading.time) for reading in readings])
-        self._own.update(index, time_s, own)
-        self._paired.update(index, time_s, paired)
-        for reading in readings:
-            self._flat_crops += reading.paired_flat
-            if reading.paired is not None:
-                self._crops += 1
-                detail = reading.paired_detail
-                self._low_detail += detail is not None and detail < LOW_DETAIL
-
     def merge(self, other: Self) -> None:
         if self.settings != other.settings:
             raise ValueError(f"cannot merge identity of {self.settings} and {other.settings}")
         self._settle()
-        other._settle()
-        self._own.merge(other._own)
-        self._paired.merge(other._paired)
-        self._flat_crops += other._flat_crops
-        self._crops += other._crops
-        self._low_detail += other._low_detail
+        settled = other._settled()
+        self._own.merge(settled._own)
+        self._paired.merge(settled._paired)
+        self._flat_crops += settled._flat_crops
+        self._crops += settled._crops
+        self._low_detail += settled._low_detail
 
     def result(self) -> list[Score]:
-        self._settle()
+        settled = self._settled()
         return [
-            *self._own.scores(NO_FACE, details={}),
-            *self._paired.scores(self._why_no_crop(), details=self._paired_details()),
+            *settled._own.scores(NO_FACE, details={}),
+            *settled._paired.scores(settled._why_no_crop(), details=settled._paired_details()),
         ]
 
     def to_state(self) -> State:
-        self._settle()
+        settled = self._settled()
         return {
             "settings": self.settings,
-            "own": self._own.to_state(),
-            "paired": self._paired.to_state(),
-            "flat_crops": self._flat_crops,
-            "crops": self._crops,
-            "low_detail": self._low_detail,
+            "own": settled._own.to_state(),
+            "paired": settled._paired.to_state(),
+            "flat_crops": settled._flat_crops,
+            "crops": settled._crops,
+            "low_detail": settled._low_detail,
         }
 
     def load_state(self, state: State) -> None:
@@ -162,6 +146,33 @@ class IdentityDistance:
         self._waiting = []
         self._flat_crops, self._crops, self._low_detail = counts
 
+    def _settled(self) -> Self:
+        """This metric with nothing waiting.
+
+        A copy: were the metric itself settled whenever somebody looks at it, the last digits of its
+        figures would depend on how often that was.
+        """
+        if not self._waiting:
+            return self
+        settled = deepcopy(self)
+        settled._settle()
+        return settled
+
+    def _settle(self) -> None:
+        """Add what waits."""
+        readings, self._waiting = self._waiting, []
+        own, paired = self._faces(readings)
+        index = np.array([reading.index for reading in readings], dtype=np.int64)
+        time_s = np.array([float(reading.time) for reading in readings])
+        self._own.update(index, time_s, own)
+        self._paired.update(index, time_s, paired)
+        for reading in readings:
+            self._flat_crops += reading.paired_flat
+            if reading.paired is not None:
+                self._crops += 1
+                detail = reading.paired_detail
+                self._low_detail += detail is not None and detail < LOW_DETAIL
+
     def _comparisons(self) -> tuple[FaceComparison, FaceComparison]:
         own = FaceComparison("identity", self._matcher, self._references)
         one_side = ("deidentified",)  # the original at its own landmarks is in `own` already
@@ -174,10 +185,12 @@ class IdentityDistance:
         return Pair(original, deidentified), Pair(original, paired)
 
     def _why_no_crop(self) -> Mapping[str, str]:
+        nowhere = f"{NO_FACE['original']}, so there is no place to look at"
         why = "the de-identified video was not read at the original's landmarks"
         if self._flat_crops:
             why = "all crops at the original's landmarks are of one colour"
-        nowhere = f"{NO_FACE['original']}, so there is no place to look at"
+        elif not self._paired.faces.original:
+            why = nowhere
         return {"original": NO_FACE["original"], "deidentified": why, "both": nowhere}
 
     def _paired_details(self) -> dict[str, Any]:
@@ -188,6 +201,10 @@ class IdentityDistance:
                 details["caution"] = (
                     f"{rate:.0%} of these crops keep little detail and lie off the face manifold, "
                     "where distances mean little and a blurred face may match a stranger's: "
-                    "compare with the impostor level"
+                    f"compare with the impostor level{self._level_in_words()}"
                 )
         return details
+
+    def _level_in_words(self) -> str:
+        level = self._matcher.impostor_distance
+        return "" if level is None else f", {level[0]:g} to {level[1]:g}"
