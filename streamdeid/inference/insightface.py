@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdeid.errors import ModelError, SettingsError
-from streamdeid.frame import Image
 from streamdeid.inference.manifest import EmbeddingSpec
 from streamdeid.inference.session import ProviderChoice, provider_of, session_arguments
 
@@ -59,8 +58,8 @@ class InsightFaceDetector:
     def __init__(self, path: Path, provider: ProviderChoice = "cpu") -> None:
         self._model, self.record = _load(path, "detector", provider)
 
-    def detect(self, image: Image) -> tuple[Floats, Floats, Floats | None]:
-        """All faces in `image`, the surest first.
+    def detect(self, image: NDArray[np.uint8]) -> tuple[Floats, Floats, Floats | None]:
+        """All faces in `image`, RGB, shape (height, width, 3), the surest first.
 
         Returns:
             Boxes: left, top, right, bottom in pixels of `image`, shape (n, 4). Scores, 0..1,
