@@ -7,9 +7,13 @@ then the value's little-endian bytes; floats: mantissa and exponent as such inte
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 _SIGN = 0x80
 _LENGTH = 0x0F
@@ -49,6 +53,10 @@ class DlibStream:
 
     def text(self) -> str:
         return self._take(self.integer()).decode("ascii")
+
+    def many(self, read: Callable[[], T]) -> list[T]:
+        """A std::vector: its length, then as many items."""
+        return [read() for _ in range(self.integer())]
 
     def column(self) -> list[float]:
         """A dlib matrix of one column; newer versions of the format store its sizes negated."""
