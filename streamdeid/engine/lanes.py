@@ -83,9 +83,7 @@ class Lanes:
 
 
 class _Lane(Thread):
-    def __init__(
-        self, branch: Branch[Any, Any], children: list[_Lane], failed: Event
-    ) -> None:
+    def __init__(self, branch: Branch[Any, Any], children: list[_Lane], failed: Event) -> None:
         super().__init__(name=f"lane-{branch.stage.name}", daemon=True)
         self._branch = branch
         self._children = children

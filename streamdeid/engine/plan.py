@@ -57,4 +57,3 @@ def plan(settings: Settings, models: Models) -> Branch[Pair[Frame], Any]:
         [Coverage()],
         [identity],
     )
-

@@ -48,9 +48,7 @@ def _template(
     return unit_length(mean) if embedder.spec.distance == "cosine" else mean
 
 
-def _embed(
-    path: Path, models: Models, alignment: Alignment, embedder: FaceEmbedder
-) -> Embedding:
+def _embed(path: Path, models: Models, alignment: Alignment, embedder: FaceEmbedder) -> Embedding:
     quick, thorough = models.detectors()
     # A picture is looked at once: the thorough detector may as well come first.
     detector = FirstThatFinds([thorough, quick]) if thorough else quick
