@@ -54,7 +54,7 @@ def similarity(source: Points, target: Points) -> Affine:
 
 
 def dlib_chip(image: Image, points: Points) -> Planes:
-    """The 150 × 150 chip that dlib's face recognition network was trained on, to the bit.
+    """The 150 × 150 chip that dlib's face recognition network was trained on.
 
     Two things are not as one would write them. The chip's outermost pixel *centres* lie on the
     edges of the region, so the scale is (150 s - 1) / 149; the natural half-pixel warp moves
@@ -65,16 +65,20 @@ def dlib_chip(image: Image, points: Points) -> Planes:
         points: shape (5, 2), whole pixels, dlib's order.
 
     Returns:
-        Whole numbers 0..255, shape (3, 150, 150).
+        Whole numbers 0..255, shape (3, 150, 150); black where the face is off the image or less
+        than a pixel wide.
 
     Source: dlib, `get_face_chip_details` and `extract_image_chips`; equal to
-        `dlib.get_face_chip(image, shape, size=150, padding=0.25)`.
+        `dlib.get_face_chip(image, shape, size=150, padding=0.25)` but for one value in some
+        thousands, which is off by 1.
     """
     to_image = similarity(_DLIB_CHIP_POINTS, np.asarray(points, np.float64))
     turn = to_image[:, :2]
     scale = float(np.hypot(turn[0, 0], turn[1, 0]))
     center = turn @ (_DLIB_SIZE / 2, _DLIB_SIZE / 2) + to_image[:, 2]
     span = _DLIB_SIZE * scale - 1
+    if span <= 0:  # all points on one pixel
+        return np.zeros((3, _DLIB_SIZE, _DLIB_SIZE), np.float32)
     turn = turn / scale * (span / (_DLIB_SIZE - 1))
     middle = (_DLIB_SIZE - 1) / 2
     grid = np.column_stack([turn, center - turn @ (middle, middle)])
