@@ -37,6 +37,7 @@ from streamdeid.engine.covering import CoveredSource
 from streamdeid.frame import Frame
 from streamdeid.inference.manifest import Manifest
 from streamdeid.inference.session import Session
+from streamdeid.pair import SIDES
 from streamdeid.sources.file import FileSource
 
 RATE = 25
@@ -118,7 +119,7 @@ def one_row(original: Path, deidentified: Path, pairs: int) -> dict[str, Any]:
         "pairs_per_s": report.performance["pairs_per_s"],
         "peak_rss_mb": report.performance["peak_rss_mb"],
         "seconds": report.performance["seconds"],
-        "faces": report.coverage["with_face"],
+        "faces": {side: report.coverage[side]["with_face"] for side in SIDES},
     }
 
 
