@@ -72,8 +72,10 @@ class Condition:
         """
         if self.name not in known:
             near = difflib.get_close_matches(self.name, known, n=3, cutoff=0.4)
-            cure = f"did you mean {' or '.join(near)}?" if near else f"there are {sorted(known)}."
-            raise SettingsError(f"the condition '{self}' names no score: {cure}")
+            there = (
+                f"the nearest are {', '.join(near)}" if near else f"there are {', '.join(known)}"
+            )
+            raise SettingsError(f"the condition '{self}' names no score; {there}.")
 
     def holds(self, score: Score) -> bool:
         """Whether `score` meets the condition.

@@ -55,5 +55,10 @@ def test_a_score_without_a_value_meets_every_condition(sign: str) -> None:
 def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
     known = ["identity.distance_between_sides", "identity.rms_distance_all_pairs"]
     Condition.parse(f"{known[0]} < 1").check_name(known)
-    with pytest.raises(SettingsError, match=r"did you mean identity\.distance_between_sides"):
+    with pytest.raises(SettingsError, match=r"the nearest are identity\.distance_between_sides,"):
         Condition.parse("identity.distance_betwen_sides < 1").check_name(known)
+
+
+def test_a_name_that_is_near_to_nothing_is_answered_with_all() -> None:
+    with pytest.raises(SettingsError, match=r"names no score; there are a\.b, c\.d\."):
+        Condition.parse("xyz < 1").check_name(["a.b", "c.d"])

@@ -52,7 +52,7 @@ HOMES: dict[str, set[str]] = {
     "onnxruntime": {"inference"},
     "insightface": {"inference"},
     "click": {"cli"},
-    "rich": {"cli", "report.to_terminal"},
+    "rich": {"cli", "report.to_terminal", "report.page"},
     "pyarrow": {"report.rows"},
     "PIL": {"sources", "engine.covering"},
     "numpy": {

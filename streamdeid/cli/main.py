@@ -52,8 +52,7 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             ctx.exit(ExitCode.INTERRUPTED)
         except BrokenPipeError:
-            # whoever read our output has gone: nothing is left to be said, not even at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            close_standard_output()
             ctx.exit(ExitCode.BAD_INPUT)
         except StreamdeidError as error:
             _show(error, str(error), debug=ctx.params["debug"])
@@ -65,6 +64,11 @@ class Commands(click.Group):
             )
             _show(error, text, debug=ctx.params["debug"])
             ctx.exit(ExitCode.FAULT)
+
+
+def close_standard_output() -> None:
+    """Whoever read it has gone: nothing more is to be written there, not even when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show(error: Exception, text: str, *, debug: bool) -> None:

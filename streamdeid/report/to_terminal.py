@@ -53,9 +53,10 @@ def show(report: Report, console: Console) -> None:
         page.say(Text("INCOMPLETE: this is what was seen before the end.\n", style="bold red"))
     for side in SIDES:
         _show_stream(side, report.streams.get(side) or {}, page)
+    said: set[str] = set()
     for group, kinds in _grouped(report.scores).items():
         page.title(TITLES.get(group, _words(group).capitalize()), "5 … 95 %")
-        _show_scores(kinds, page)
+        _show_scores(kinds, page, said)
     if report.coverage:
         page.title("Frames")
         for name, counts in _counts(report.coverage):
@@ -70,8 +71,11 @@ def show(report: Report, console: Console) -> None:
 
 def _show_stream(side: str, stream: Mapping[str, Any], page: Page) -> None:
     head, uri, facts = f"{HEADS[side]:15}", str(stream.get("uri", "")), _stream_facts(stream)
-    fits = cell_len(head + uri + facts) + 2 <= page.width
-    gap = "  " if fits else "\n" + " " * len(head)
+    gap = "  "
+    if cell_len(head + uri + gap + facts) > page.width:
+        gap = "\n" + " " * len(head)
+    if cell_len(head + uri) > page.width:
+        uri = f"…/{uri.rpartition('/')[2]}"
     page.say(Text(head, style="dim").append(uri, style="not dim").append(gap + facts))
 
 
@@ -88,8 +92,11 @@ def _stream_facts(stream: Mapping[str, Any]) -> str:
     )
 
 
-def _show_scores(kinds: Mapping[str, Sides], page: Page) -> None:
-    """The kinds that have values line by line; the others by the reason that they share."""
+def _show_scores(kinds: Mapping[str, Sides], page: Page, said: set[str]) -> None:
+    """The kinds that have values line by line; the others by the reason that they share.
+
+    A reason that is in `said` was given for an earlier group, and is not repeated.
+    """
     missing: dict[str, list[str]] = {}
     for kind, sides in kinds.items():
         label = LABELS.get(kind, _words(kind))
@@ -103,7 +110,9 @@ def _show_scores(kinds: Mapping[str, Sides], page: Page) -> None:
         for side, reason in reasons.items():
             page.remark(f"{HEADS[side]}: {reason}" if len(sides) > 1 else reason)
     for reason, labels in missing.items():
-        page.remark(f"no {', '.join(labels)}: {reason}")
+        if reason not in said:
+            page.remark(f"no {', '.join(labels)}: {reason}")
+    said |= missing.keys()
     scores = [score for sides in kinds.values() for score in sides.values()]
     for remark in _remarks(scores):
         page.remark(remark)
@@ -114,7 +123,10 @@ def _remarks(scores: Iterable[Score]) -> Iterator[str]:
     details = [score.details for score in scores if score.value is not None]
     levels = [
         *(f"verified: at {limit:g} or nearer" for limit in _distinct(details, "threshold")),
-        *(f"strangers: {low:g} … {high:g}" for low, high in _distinct(details, "impostor_level")),
+        *(
+            f"strangers are {low:g} … {high:g} apart"
+            for low, high in _distinct(details, "impostor_level")
+        ),
     ]
     if levels:
         yield "; ".join(levels)

@@ -1,0 +1,146 @@
+"""The table can be read at a glance: at any width, and without colour."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from streamdeid.report.report import Report
+from streamdeid.report.to_terminal import show
+from streamdeid.score import Score
+from tests.report.examples import a_report
+
+SIDES = {"original": 0.312, "deidentified": 0.712}
+SCORES = (
+    *(
+        Score(
+            f"identity.distance_to_source.{side}",
+            value,
+            "euclidean",
+            40,
+            std=0.041,
+            details={"q05": 0.22, "q95": 0.41, "impostor_level": [0.75, 0.84]},
+        )
+        for side, value in SIDES.items()
+    ),
+    *(
+        Score(f"identity.verified_as_source.{side}", value, "rate", 40, details={"threshold": 0.6})
+        for side, value in SIDES.items()
+    ),
+    *(
+        Score(f"identity.{kind}.{side}", None, "rate", 0, reason="no picture of the target")
+        for kind in ("distance_to_target", "verified_as_target")
+        for side in SIDES
+    ),
+    Score(
+        "identity.longest_run_as_source.deidentified",
+        12.0,
+        "frames",
+        40,
+        details={"start_s": 3.4, "end_s": 3.8, "seconds": 0.4},
+    ),
+    Score("identity.distance_between_sides", 0.7, "euclidean", 40, details={"caution": "blurred"}),
+    Score("sharpness.laplacian.original", 0.5, "ratio", 40),
+    Score("sharpness.laplacian.deidentified", None, "ratio", 0, reason="it is black"),
+)
+REPORT = a_report(
+    scores=SCORES,
+    streams={
+        "original": {
+            "uri": "original [1].mp4",
+            "width": 176,
+            "height": 144,
+            "frame_rate": 29.97,
+            "duration_s": 12.7,
+            "codec": "h264",
+        }
+    },
+    coverage={
+        "frames": {"original": 1382, "deidentified": 1380},
+        "paired": 1380,
+        "corrupt": {"original": 0, "deidentified": 0},
+        "original": {"frames": 1380, "with_face": 1379},
+        "deidentified": {"frames": 1380, "with_face": 1371},
+    },
+    performance={"wall_s": 6.31, "pairs_per_s": 60.5, "peak_rss_mb": 312.2},
+    notes=("Both videos are the same file.",),
+)
+
+
+def shown(report: Report, width: int = 80, *, color: bool = False) -> str:
+    out = io.StringIO()
+    show(report, Console(file=out, width=width, force_terminal=color, legacy_windows=False))
+    return out.getvalue()
+
+
+def row(text: str, label: str) -> list[str]:
+    """The cells of a line; they stand at least two blanks apart."""
+    line = next(line for line in text.splitlines() if line.strip().startswith(label))
+    return [cell.strip() for cell in line.split("  ") if cell.strip()]
+
+
+def test_scores_stand_under_their_side() -> None:
+    text = shown(REPORT)
+    assert row(text, "distance to source")[1:] == ["0.312 ± 0.041", "0.712 ± 0.041"]
+    assert row(text, "verified as source")[1:] == ["31.2%", "71.2%"]
+    assert row(text, "longest run verified")[1:] == ["12 frames at 3.4 s"]
+    assert row(text, "distance between sides")[1:] == ["0.700"]
+    heads = [line.split() for line in text.splitlines() if line.strip().endswith("de-identified")]
+    assert ["original", "de-identified"] in heads
+    column = next(line for line in text.splitlines() if "±" in line).index("0.712")
+    between = next(line for line in text.splitlines() if "between sides" in line)
+    assert between.index("0.700") == column
+
+
+def test_a_wide_terminal_shows_the_quantiles_too() -> None:
+    assert "0.22 … 0.41" in shown(REPORT, 120)
+    assert "0.22 … 0.41" not in shown(REPORT, 80)
+
+
+def test_missing_scores_are_gathered_by_their_reason() -> None:
+    assert "no distance to target, verified as target: no picture of the target" in shown(REPORT)
+
+
+def test_a_side_without_a_value_says_why() -> None:
+    text = shown(REPORT)
+    assert row(text, "laplacian")[1:] == ["0.500", "—"]
+    assert "de-identified: it is black" in text
+
+
+def test_what_to_compare_with_stands_beside_the_scores() -> None:
+    text = shown(REPORT)
+    assert "verified: at 0.6 or nearer; strangers are 0.75 … 0.84 apart" in text
+    assert "caution: blurred" in text
+
+
+def test_frames_speed_and_notes_are_told() -> None:
+    text = shown(REPORT)
+    assert row(text, "frames read")[1:] == ["1,382", "1,380"]
+    assert row(text, "frame pairs")[1:] == ["1,380"]
+    assert row(text, "with a face")[1:] == ["1,379", "1,371"]
+    assert "corrupt" not in text
+    assert "60.5 frame pairs/s, 6.3 s in all, 312 MiB" in text
+    assert "- Both videos are the same file." in text
+    assert "original [1].mp4  176×144, 29.97 fps, 12.7 s, h264" in text
+
+
+def test_an_incomplete_report_says_so_first() -> None:
+    assert shown(a_report(complete=False)).startswith("INCOMPLETE")
+    assert "INCOMPLETE" not in shown(REPORT)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    long_name = a_report(streams={"original": {"uri": "/" + "folder/" * 40 + "video.mp4"}})
+    for report in (REPORT, long_name, Report(complete=True)):
+        assert max(map(len, shown(report, width).splitlines()), default=0) <= width
+    assert "…/video.mp4" in shown(long_name, width)
+
+
+def test_colour_adds_nothing_but_colour() -> None:
+    import re
+
+    assert re.sub(r"\x1b\[[\d;]*m", "", shown(REPORT, color=True)) == shown(REPORT)
+    assert "\x1b" not in shown(REPORT)
