@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from av.codec.context import Flags
 from av.filter import Graph
 from av.stream import Disposition
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import Colorspace
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
@@ -37,7 +38,7 @@ def numbered_image(number: int, width: int = 96, height: int = 64) -> Image:
         axis=-1,
     ).astype(np.uint8)
     edges = np.linspace(0, width, BITS + 1).astype(int)
-    for bit, (left, right) in enumerate(zip(edges, edges[1:], strict=False)):
+    for bit, (left, right) in enumerate(pairwise(edges)):
         image[: height // 4, left:right] = 255 if number >> bit & 1 else 0
     return image
 
@@ -68,6 +69,7 @@ def write_video(
     interlaced: bool = False,
     matrix: Colorspace | None = None,
     full_range: bool | None = None,
+    raw_yuv: tuple[int, int, int] | None = None,
     audio: bool = False,
     cover: bool = False,
     options: dict[str, str] | None = None,
@@ -79,7 +81,8 @@ def write_video(
         pts: a time stamp for each image in units of `time_base`; None for a constant rate.
         display_matrix: nine numbers in 16.16 and 2.30 fixed point, as MP4 stores them.
         interlaced: encode as fields and flag the frames, top field first.
-        matrix, full_range: convert with these, and tag the stream; None leaves it untagged.
+        matrix, full_range: tag the stream so; None leaves it untagged. Nothing is converted.
+        raw_yuv: fill the planes with these instead of the images; for 8-bit planar YUV.
         audio: add a silent track of the same length.
         cover: add an attached picture, pure green.
         options: of the encoder.
@@ -110,10 +113,15 @@ def write_video(
                 if full_range is not None:
                     stream.codec_context.color_range = 2 if full_range else 1
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24").reformat(
-                format=pixel_format,
-                dst_colorspace=matrix,
-                dst_color_range=ColorRange.JPEG if full_range else None,
+                format=pixel_format
             )
+            if raw_yuv is not None:
+                for plane, value in zip(frame.planes, raw_yuv, strict=True):
+                    plane.update(bytes([value]) * plane.buffer_size)
+            if matrix is not None:
+                frame.colorspace = 1 if matrix == Colorspace.ITU709 else 6
+            if full_range is not None:
+                frame.color_range = 2 if full_range else 1
             frame.pts = number if pts is None else pts[number]
             frame.time_base = base
             if filters is not None:

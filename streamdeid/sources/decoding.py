@@ -109,9 +109,12 @@ class Decoder:
         return missing > 3 * self._step * self.time_base and missing > MISSING_SHARE * self.duration
 
     def _seen(self) -> Fraction:
-        """Seconds from the first frame to the end of the last."""
+        """Seconds to the end of the last frame, from the first or from 0.
+
+        The longer of the two: Matroska's duration counts from 0, others' from the first frame.
+        """
         first, last = self._span or (0, -self._step)
-        return (last - first + self._step) * self.time_base
+        return (max(last - first, last) + self._step) * self.time_base
 
 
 def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None:

@@ -44,6 +44,7 @@ class FileSource:
         self.notes: list[str] = []
         self._name = str(path)
         self._lock = threading.Lock()
+        self._closed = False
         self._container, stream = open_video(path)
         try:
             self._decoder = Decoder(self._container, stream)
@@ -90,6 +91,8 @@ class FileSource:
 
     def __next__(self) -> Frame:
         with self._lock:
+            if self._closed:
+                raise StopIteration
             if self._first is not None:
                 first, self._first = self._first, None
                 return first
@@ -102,6 +105,8 @@ class FileSource:
         """
         while True:
             with self._lock:
+                if self._closed:
+                    return
                 if self._first is not None:
                     corrupt, self._first = self._first.corrupt, None
                 elif self._waiting:
@@ -115,6 +120,7 @@ class FileSource:
 
     def close(self) -> None:
         """Let go of the file; may be called twice, and before the end."""
+        self._closed = True  # before the lock, which a busy reader would hardly ever let go
         with self._lock:
             self._first = None
             self._waiting.clear()

@@ -12,6 +12,12 @@ from av.video.stream import VideoStream
 
 from streamdeid.errors import SourceError
 
+OPEN_TIMEOUT_S = 30.0
+"""Seconds until a file is given up whose beginning makes FFmpeg search without end."""
+
+READ_TIMEOUT_S = 60.0
+"""Seconds that one packet may take: a disk may have to wake up, a network drive to come back."""
+
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 _COVER = Disposition.attached_pic | Disposition.timed_thumbnails
 
@@ -43,7 +49,7 @@ def _check_readable(path: Path) -> None:
                 f"{path} is a pipe or device, not a file; save the video to a file first."
             )
         with path.open("rb") as file:
-            beginning = file.read(1)
+            beginning = file.read(16)
     except FileNotFoundError as error:
         raise SourceError(f"There is no file {path}; check its name and folder.") from error
     except PermissionError as error:
@@ -56,6 +62,9 @@ def _check_readable(path: Path) -> None:
         ) from error
     if not beginning:
         raise SourceError(f"{path} is empty (0 bytes); copy or record it again.")
+    if beginning.removeprefix(b"\xef\xbb\xbf").startswith(b"#EXTM3U"):
+        # FFmpeg tries for good to get what a playlist names, if it may not.
+        raise SourceError(f"{path} is a playlist, not a video; give the video file it names.")
 
 
 def _open(path: Path) -> InputContainer:
@@ -64,9 +73,10 @@ def _open(path: Path) -> InputContainer:
             # The protocol keeps a name such as "-x.mp4" or "a:b.mp4" from being anything else.
             f"file:{path.absolute()}",
             "r",
-            # What a playlist in the file may open: no network.
-            options={"protocol_whitelist": "file,crypto,data"},
+            # What a list of files may open: no network.
+            options={"protocol_whitelist": "file"},
             metadata_errors="replace",
+            timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S),
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise SourceError(_why_not(path)) from error

@@ -10,10 +10,11 @@ from urllib.request import url2pathname
 
 from streamdeid.errors import SourceError
 
-# Up to the last @ before the path begins; a raw "/" in a password makes the authority end too
-# early by the letter of RFC 3986, so a user:password that is followed by one is caught as well.
+# Up to the last @ before the path begins. By the letter of RFC 3986 a raw "/", "?" or "#" in a
+# password ends the authority; the password is no less secret for it, so it is caught as well,
+# unless it could be a port.
 _USER_INFO = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?:[^/?#\s]*@|[^/?#\s:@]+:(?!\d+/)[^?#\s]*@)"
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?:[^/?#\s]*@|[^/?#\s:@]+:(?!\d+(?:[/?#\s]|$))\S*@)"
 )
 _QUERY_SECRET = re.compile(
     r"(?P<key>[?&](?:user|username|usr|login|password|passwd|pass|pwd|token|key|auth|secret)=)"
