@@ -75,7 +75,7 @@ class Sighting:
         frame: the frame itself.
         face: the followed face, or None: nobody was found.
         detected: a detector (not only the tracker) saw the face in this very frame.
-        faces_in_view: faces that the last look of a detector found, this frame's or an earlier one's.
+        faces_in_view: faces that the last look of a detector found, in this or an earlier frame.
         track_dropped: a track was given up at this frame because no detector would confirm it.
     """
 
@@ -93,9 +93,10 @@ class IdentityReading:
     Attributes:
         index: pairs before this one.
         time: seconds of the original video since its first frame.
-        own: each side's face at its own landmarks; None where no face was found.
-        paired: the de-identified frame embedded at the *original's* landmarks, whether or not a face
-            was found there; None where the original has no face or the crop is a flat colour.
+        own: each side's face at its own landmarks; None where no face was found, or only in a crop
+            of one flat colour.
+        paired: the de-identified frame embedded at the *original's* landmarks, whether or not a
+            face was found there; None where the original has no face or the crop is a flat colour.
         paired_flat: the crop for `paired` was a flat colour, so that it was not embedded.
         paired_detail: detail (median gradient) of that crop over that of the original's crop;
             None without a crop. Near 0: a blur or a mosaic, for which embeddings mean little.

@@ -93,7 +93,13 @@ class Models:
         if name.startswith(BROUGHT):
             return BroughtDetector(self._bring(name, InsightFaceDetector))
         session = self._session(name, "detector")
-        return _DETECTORS[session.spec.kind](session)
+        kind = session.spec.kind
+        if kind not in _DETECTORS:
+            raise ModelError(
+                f"the manifest says that {name} is a detector of the kind {kind!r}, which nobody "
+                f"knows; there are {', '.join(_DETECTORS)}."
+            )
+        return _DETECTORS[kind](session)
 
     def _bring(self, name: str, kind: type[_Brought]) -> _Brought:
         model = self._brought.get(name)

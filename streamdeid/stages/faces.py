@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from math import dist
 from typing import Literal, TypeAlias
 
 from streamdeid.frame import Frame, FramePair
-from streamdeid.observations import Box, Sighting
+from streamdeid.observations import Box, Face, Sighting
 from streamdeid.pair import Pair
 from streamdeid.stages.detection import Detection, Detector
 from streamdeid.stages.landmarks import LandmarkModel, Region, region_of
 
 Choice: TypeAlias = Literal["largest", "nearest"] | int
-"""Which face to follow: the largest, the nearest to a place, or the n-th from the left."""
+"""Which face to follow: the largest, the nearest to where it was, or the n-th from the left."""
 
 # MediaPipe's own threshold: below it the landmark model does not believe in a face.
 _PRESENT = 0.5
@@ -35,7 +37,8 @@ class FaceFinder:
         quick: looks at every frame in which no face is followed.
         thorough: looks at the first such frame, and then every `search_every` frames, where the
             quick one finds nothing; None: there is only one detector.
-        choice: which of several faces is taken up.
+        choice: which of several faces is taken up. Of "largest" and "nearest", the next one where
+            the landmark model does not believe in the first; a number stands for that face only.
     """
 
     def __init__(
@@ -86,34 +89,46 @@ class FaceFinder:
         self._last_center = face.box.center
         return Sighting(frame, face, detected, self._faces_in_view)
 
-    def search(self, lost: Sighting, near: tuple[float, float] | None = None) -> Sighting:
+    def search(
+        self, lost: Sighting, near: Box | None = None, *, only_there: bool = False
+    ) -> Sighting:
         """Look for a face in a frame where `follow` found none.
 
         Args:
             lost: what `follow` returned.
             near: take the face nearest to this place (pixels) instead of the chosen one.
+            only_there: take none that does not overlap `near`.
         """
         frame = lost.frame
-        found = self._quick.detect(frame.image)
-        if not found and self._thorough is not None:
+        face = self._look(self._quick, frame, near, only_there)
+        if face is None and self._thorough is not None:
             if self._until_search <= 0:
-                found = self._thorough.detect(frame.image)
+                face = self._look(self._thorough, frame, near, only_there)
                 self._until_search = self._search_every
             self._until_search -= 1
-        self._faces_in_view = len(found)
-        if not found:
-            return self._sighting(frame, dropped=lost.track_dropped)
-        detection = self._choose(found, frame, near)
-        face = self._landmarks.find(frame.image, detection.region)
-        for _ in range(detection.refinements):
-            face = self._landmarks.find(frame.image, region_of(face))
-        if face.presence < _PRESENT or face.box.iou(detection.box) < _CONFIRMS:
+        if face is None:
             return self._sighting(frame, dropped=lost.track_dropped)
         self._region = region_of(face)
         self._unconfirmed = 0
         self._until_search = 0
         self._last_center = face.box.center
         return Sighting(frame, face, True, self._faces_in_view, lost.track_dropped)
+
+    def _look(
+        self, detector: Detector, frame: Frame, near: Box | None, only_there: bool
+    ) -> Face | None:
+        """The first of the faces that `detector` sees in which the landmark model believes, too."""
+        found = detector.detect(frame.image)
+        self._faces_in_view = len(found)
+        for detection in self._candidates(found, frame, near):
+            if only_there and near is not None and detection.box.iou(near) == 0:
+                continue
+            face = self._landmarks.find(frame.image, detection.region)
+            for _ in range(detection.refinements):
+                face = self._landmarks.find(frame.image, region_of(face))
+            if face.presence >= _PRESENT and face.box.iou(detection.box) >= _CONFIRMS:
+                return face
+        return None
 
     def _sighting(self, frame: Frame, *, dropped: bool = False) -> Sighting:
         return Sighting(frame, None, faces_in_view=self._faces_in_view, track_dropped=dropped)
@@ -122,31 +137,33 @@ class FaceFinder:
         for detector in (self._quick, self._thorough):
             if detector is not None:
                 found = detector.detect(frame.image)
+                self._faces_in_view = len(found)
                 if any(detection.box.iou(box) >= _CONFIRMS for detection in found):
-                    self._faces_in_view = len(found)
                     return True
-        self._faces_in_view = 0
         return False
 
-    def _choose(
-        self, found: Sequence[Detection], frame: Frame, near: tuple[float, float] | None
-    ) -> Detection:
-        """One of `found`; of equals always the same: the one further left."""
+    def _candidates(
+        self, found: Sequence[Detection], frame: Frame, near: Box | None
+    ) -> Sequence[Detection]:
+        """Those of `found` that may be taken up, the best first; of equals the one further left."""
         by_place = sorted(found, key=lambda detection: detection.box.center)
         if near is None and isinstance(self._choice, int):
-            return by_place[min(self._choice, len(by_place) - 1)]
+            return by_place[self._choice : self._choice + 1]
         if near is None and self._choice == "largest":
-            return max(by_place, key=lambda detection: detection.box.area)
+            return sorted(by_place, key=lambda detection: -detection.box.area)
         height, width = frame.image.shape[:2]
-        x, y = near or self._last_center or (width / 2, height / 2)
-        return min(by_place, key=lambda d: (d.box.center[0] - x) ** 2 + (d.box.center[1] - y) ** 2)
+        last = self._last_center or (width / 2, height / 2)
+        place = last if near is None else near.center
+        return sorted(by_place, key=lambda detection: dist(detection.box.center, place))
 
 
 class FindFaces:
     """Follows the same face in both videos, the two side by side on two threads.
 
     Where the de-identified video has lost its face and the original has not, the face nearest to
-    the original's place is taken up: with several people in view, both sides stay with one.
+    the original's place is taken up. With several people in view it must overlap that place, and a
+    track that has strayed from it is given up: else the person who was blacked out on one side
+    would be compared with a bystander on the other.
     """
 
     name = "faces"
@@ -159,11 +176,16 @@ class FindFaces:
 
     def push(self, item: FramePair) -> Iterable[Pair[Sighting]]:
         waiting = self._aside.submit(self._find_in_original, item.original)
-        deidentified = self._finders.deidentified.follow(item.deidentified)
+        finder = self._finders.deidentified
+        deidentified = finder.follow(item.deidentified)
         original = waiting.result()
+        place = _same_place(original, item.deidentified)
+        crowded = original.faces_in_view > 1
+        if crowded and _strayed(deidentified, place):
+            finder.reset()
+            deidentified = replace(deidentified, face=None, detected=False)
         if deidentified.face is None:
-            near = _same_place(original, item.deidentified)
-            deidentified = self._finders.deidentified.search(deidentified, near)
+            deidentified = finder.search(deidentified, place, only_there=crowded)
         yield Pair(original, deidentified)
 
     def flush(self) -> Iterable[Pair[Sighting]]:
@@ -179,10 +201,17 @@ class FindFaces:
         return sighting if sighting.face else self._finders.original.search(sighting)
 
 
-def _same_place(sighting: Sighting, other: Frame) -> tuple[float, float] | None:
-    """The centre of the face, in pixels of the other side's frame, which may have another size."""
+def _strayed(sighting: Sighting, place: Box | None) -> bool:
+    """Whether the followed face lies beside the place where it ought to be."""
+    return sighting.face is not None and place is not None and sighting.face.box.iou(place) == 0
+
+
+def _same_place(sighting: Sighting, other: Frame) -> Box | None:
+    """The box of the face in pixels of the other side's frame, which may have another size."""
     if sighting.face is None:
         return None
     height, width = sighting.frame.image.shape[:2]
-    x, y = sighting.face.box.center
-    return x * other.image.shape[1] / width, y * other.image.shape[0] / height
+    rows, columns = other.image.shape[:2]
+    across, down = columns / width, rows / height
+    box = sighting.face.box
+    return Box(box.left * across, box.top * down, box.right * across, box.bottom * down)

@@ -130,6 +130,8 @@ class IdentityEmbedder:
         image = sighting.frame.image
         points = self._alignment.points(image, sighting.face)
         chip = self._alignment.chip(image, points)
+        if is_flat(chip):
+            return None
         return _AlignedFace(points, chip, self._embedder.embed([chip])[0])
 
 
