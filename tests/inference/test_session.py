@@ -1,0 +1,110 @@
+"""Sessions: shared between threads, honest about their provider, and clear about wrong inputs."""
+
+from __future__ import annotations
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from streamdeid.errors import ModelError, RuntimeMissingError
+from streamdeid.inference.manifest import Manifest, OutputSpec
+from streamdeid.inference.session import Session
+from tests.inference import pictures
+
+
+def test_a_session_may_be_run_from_several_threads(manifest: Manifest) -> None:
+    session = Session(manifest.spec("blazeface"))
+    batches = [pictures.planar([image]) for image in pictures.detector_pictures()] * 8
+    alone = [session.run(image=batch) for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda batch: session.run(image=batch), batches))
+    for expected, found in zip(alone, together, strict=True):
+        for left, right in zip(expected, found, strict=True):
+            np.testing.assert_array_equal(left, right)
+
+
+def test_a_session_says_what_it_runs_on(manifest: Manifest) -> None:
+    assert Session(manifest.spec("blazeface"), "cpu").provider == "cpu"
+    assert Session(manifest.spec("blazeface"), "auto").provider in ("cpu", "cuda")
+
+
+def test_a_provider_that_is_not_there_is_refused(manifest: Manifest) -> None:
+    import onnxruntime
+
+    if "TensorrtExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has TensorRT")
+    with pytest.raises(RuntimeMissingError, match=r"no tensorrt provider.*choose"):
+        Session(manifest.spec("blazeface"), "tensorrt")
+
+
+def test_an_unknown_provider_is_a_mistake_of_the_caller(manifest: Manifest) -> None:
+    with pytest.raises(ValueError, match="abacus"):
+        Session(manifest.spec("blazeface"), "abacus")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((1, 128, 128, 3), np.float32),
+        np.zeros((1, 3, 128, 128), np.uint8),
+        np.zeros((3, 128, 128), np.float32),
+    ],
+    ids=["rows first", "bytes", "no batch"],
+)
+def test_a_wrong_input_is_answered_with_the_right_one(
+    manifest: Manifest, image: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+) -> None:
+    with pytest.raises(ValueError, match=r"blazeface wants .*float32.*\(1, 3, 128, 128\)"):
+        Session(manifest.spec("blazeface")).run(image=image)
+
+
+def test_an_input_of_another_name_is_answered_with_the_right_one(manifest: Manifest) -> None:
+    with pytest.raises(ValueError, match="blazeface wants"):
+        Session(manifest.spec("blazeface")).run(picture=np.zeros((1, 3, 128, 128), np.float32))
+
+
+def test_a_file_that_is_no_model_is_refused(manifest: Manifest) -> None:
+    text = manifest.spec("blazeface").licence_file
+    import hashlib
+
+    digest = hashlib.sha256(text.read_bytes()).hexdigest()
+    spec = dataclasses.replace(manifest.spec("blazeface"), path=text, sha256=digest)
+    with pytest.raises(ModelError, match=r"blazeface: ONNX Runtime .* cannot load"):
+        Session(spec)
+
+
+def test_a_manifest_that_names_other_outputs_than_the_graph_is_refused(manifest: Manifest) -> None:
+    spec = manifest.spec("blazeface")
+    wrong = dataclasses.replace(spec, outputs=(OutputSpec("cubes", (1,), "none"),))
+    with pytest.raises(ModelError, match=r"the manifest says.*cubes"):
+        Session(wrong)
+
+
+def test_a_manifest_that_names_other_inputs_than_the_graph_is_refused(manifest: Manifest) -> None:
+    spec = manifest.spec("dlib_landmarks5")
+    wrong = dataclasses.replace(spec, inputs=spec.inputs[:1])
+    with pytest.raises(ModelError, match="has the inputs"):
+        Session(wrong)
+
+
+def test_graphs_have_the_shapes_that_the_manifest_states(manifest: Manifest) -> None:
+    import onnxruntime
+
+    for name in manifest.names():
+        spec = manifest.spec(name)
+        graph = onnxruntime.InferenceSession(spec.read(), providers=["CPUExecutionProvider"])
+        inputs = {value.name: value for value in graph.get_inputs()}
+        assert set(inputs) == {entry.name for entry in spec.inputs}
+        for entry in spec.inputs:
+            assert tuple(inputs[entry.name].shape) == entry.shape
+            kind = {"float32": "float", "uint8": "uint8", "int64": "int64"}[entry.dtype]
+            assert inputs[entry.name].type == f"tensor({kind})"
+        outputs = {value.name: value for value in graph.get_outputs()}
+        assert set(outputs) == {entry.name for entry in spec.outputs}
+        for output in spec.outputs:
+            shape = outputs[output.name].shape
+            fixed = [size for size in output.shape if isinstance(size, int)]
+            assert len(shape) == len(output.shape)
+            assert [size for size in shape if isinstance(size, int)] == fixed
