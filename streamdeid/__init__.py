@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from streamdeid.report.report import Report as Report
     from streamdeid.score import Score as Score
     from streamdeid.settings import Settings as Settings
+    from streamdeid.sources.arrays import ArraySource as ArraySource
 
 __version__ = "0.1.0"
 
 # Loaded when they are asked for: `import streamdeid` costs a millisecond, not FFmpeg and numpy.
 _HOMES = {
+    "ArraySource": "streamdeid.sources.arrays",
     "Pair": "streamdeid.pair",
     "Progress": "streamdeid.engine.events",
     "Report": "streamdeid.report.report",
@@ -42,7 +44,16 @@ _HOMES = {
     "StreamdeidError": "streamdeid.errors",
     "evaluate": "streamdeid.engine.evaluate",
 }
-__all__ = ["Pair", "Progress", "Report", "Score", "Settings", "StreamdeidError", "evaluate"]
+__all__ = [
+    "ArraySource",
+    "Pair",
+    "Progress",
+    "Report",
+    "Score",
+    "Settings",
+    "StreamdeidError",
+    "evaluate",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.console import Console
@@ -12,6 +13,8 @@ from rich.text import Text
 
 from streamdeid.cli.main import ExitCode
 from streamdeid.cli.options import models_dir_option
+
+COLUMNS: Final = ("name", "task", "size", "licence", "origin")
 
 
 @click.group()
@@ -26,14 +29,14 @@ def list_command(models_dir: Path | None) -> None:
     from streamdeid.engine.models import list_models
     from streamdeid.settings import Settings
 
-    records = list_models(Settings(models_dir=models_dir))
-    columns = [name for name in ("name", "task", "licence", "size", "sha256") if name in records[0]]
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in columns:
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    for name in COLUMNS:
         table.add_column(name, justify="right" if name == "size" else "left", no_wrap=True)
-    for record in records:
-        table.add_row(*(_cell(name, record[name]) for name in columns))
-    Console(highlight=False).print(table)
+    for record in list_models(Settings(models_dir=models_dir)):
+        table.add_row(*(_cell(name, record) for name in COLUMNS))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print("\n* is taken when none is named.", style="dim")
 
 
 @models.command()
@@ -53,7 +56,7 @@ def verify(ctx: click.Context, models_dir: Path | None) -> None:
         ctx.exit(ExitCode.CONDITION_HOLDS)
 
 
-def _cell(name: str, value: Any) -> str:
+def _cell(name: str, record: Mapping[str, Any]) -> str:
     if name == "size":
-        return f"{value / 1e6:.1f} MB"
-    return f"{value[:12]}…" if name == "sha256" else str(value)
+        return f"{record['size'] / 1e6:.1f} MB"
+    return f"{record['name']} {'*' * record['default']}" if name == "name" else str(record[name])

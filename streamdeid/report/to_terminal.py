@@ -112,7 +112,7 @@ def _show_scores(kinds: Mapping[str, Sides], page: Page, said: set[str]) -> None
     for reason, labels in missing.items():
         if reason not in said:
             page.remark(f"no {', '.join(labels)}: {reason}")
-    said |= missing.keys()
+    said.update(missing)
     scores = [score for sides in kinds.values() for score in sides.values()]
     for remark in _remarks(scores):
         page.remark(remark)

@@ -103,6 +103,14 @@ def test_missing_scores_are_gathered_by_their_reason() -> None:
     assert "no distance to target, verified as target: no picture of the target" in shown(REPORT)
 
 
+def test_a_reason_is_given_once() -> None:
+    scores = [
+        Score(f"{group}.distance_to_source.original", None, "euclidean", 0, reason="no picture")
+        for group in ("identity", "identity_paired")
+    ]
+    assert shown(a_report(scores=tuple(scores))).count("no picture") == 1
+
+
 def test_a_side_without_a_value_says_why() -> None:
     text = shown(REPORT)
     assert row(text, "laplacian")[1:] == ["0.500", "—"]
