@@ -74,6 +74,7 @@ def write_video(
     cover: bool = False,
     options: dict[str, str] | None = None,
     container_format: str | None = None,
+    container_options: dict[str, str] | None = None,
 ) -> Path:
     """Encode images into a file; its name decides the container.
 
@@ -85,11 +86,13 @@ def write_video(
         raw_yuv: fill the planes with these instead of the images; for 8-bit planar YUV.
         audio: add a silent track of the same length.
         cover: add an attached picture, pure green.
-        options: of the encoder.
+        options, container_options: of the encoder and the muxer.
     """
     rate = Fraction(frame_rate)
     base = time_base or 1 / rate
-    with av.open(str(path), "w", format=container_format) as container:
+    with av.open(
+        str(path), "w", format=container_format, container_options=container_options or {}
+    ) as container:
         stream: Any = None
         sound = container.add_stream("aac", rate=8000) if audio else None
         picture = _cover(container) if cover else None
