@@ -8,8 +8,8 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from rich.console import Console
 
+from streamdeid.cli.console import Terminal
 from streamdeid.cli.options import (
     A_PATH,
     frame_options,
@@ -87,7 +87,7 @@ def demo(method: Method, strength: float, video: Path | None, **options: Any) ->
 
     code = evaluation.run(work)
     if evaluation.shows_table:
-        Console(highlight=False).print(f"\n{HOW_TO_READ}", style="dim")
+        Terminal().print(f"\n{HOW_TO_READ}", style="dim")
     click.get_current_context().exit(code)
 
 

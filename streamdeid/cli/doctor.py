@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from streamdeid.cli.console import Terminal
 from streamdeid.cli.main import ExitCode
 from streamdeid.cli.options import models_dir_option, provider_option
 
@@ -40,7 +40,7 @@ def doctor(ctx: click.Context, provider: Any, models_dir: Path | None) -> None:
         if finding.cure:
             text.append(f"\n{finding.cure}", style="dim" if finding.ok is None else style)
         table.add_row(Text(mark, style=style), finding.name, text)
-    console = Console(highlight=False)
+    console = Terminal()
     console.print(table)
     broken = [finding.name for finding in findings if finding.ok is False]
     if broken:

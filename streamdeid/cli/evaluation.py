@@ -11,8 +11,8 @@ from threading import Event
 from typing import Any, TypeAlias
 
 import click
-from rich.console import Console
 
+from streamdeid.cli.console import Terminal, forget_standard_output
 from streamdeid.cli.interrupts import stop_on_signals
 from streamdeid.cli.main import ExitCode
 from streamdeid.cli.progress import display
@@ -56,7 +56,7 @@ class Evaluation:
         """
         self._check()
         with stop_on_signals(quiet=self.quiet) as stop:
-            with display(Console(stderr=True), quiet=self.quiet) as listener:
+            with display(Terminal(stderr=True), quiet=self.quiet) as listener:
                 report = work(listener, stop)
             try:
                 if self._file is not None:
@@ -122,13 +122,20 @@ class Evaluation:
                 )
 
     def _print(self, report: Report) -> None:
-        if self.as_json:
-            sys.stdout.buffer.write(report.to_json().encode())  # UTF-8 whatever the terminal wants
-            sys.stdout.buffer.flush()
-        elif self.shows_table:
-            show(report, Console())
-            if self._file is not None:
-                Console(highlight=False).print(f"Report: {self._file}", style="dim", markup=False)
+        try:
+            if self.as_json:
+                sys.stdout.buffer.write(report.to_json().encode())  # JSON is UTF-8 everywhere
+            elif self.shows_table:
+                show(report, Terminal())
+                if self._file is not None:
+                    Terminal().print(f"Report: {self._file}", style="dim", markup=False)
+            sys.stdout.flush()
+        except BrokenPipeError:  # a reader such as `head` has seen enough; the exit code stands
+            forget_standard_output()
+        except OSError as error:
+            forget_standard_output()
+            reason = error.strerror or error
+            raise OutputError(f"standard output cannot be written: {reason}.") from error
 
     def _exit_code(self, report: Report, stop: Event) -> int:
         if stop.is_set():

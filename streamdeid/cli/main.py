@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
-import sys
 import traceback
 from enum import IntEnum
 from typing import Any, Final
@@ -12,6 +10,7 @@ from typing import Any, Final
 import click
 
 from streamdeid import __version__
+from streamdeid.cli.console import accept_all_characters, forget_standard_output
 from streamdeid.errors import StreamdeidError
 
 HOMES: Final = {
@@ -45,6 +44,7 @@ class Commands(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
+        accept_all_characters()
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
@@ -52,7 +52,7 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             ctx.exit(ExitCode.INTERRUPTED)
         except BrokenPipeError:
-            close_standard_output()
+            forget_standard_output()
             ctx.exit(ExitCode.BAD_INPUT)
         except StreamdeidError as error:
             _show(error, str(error), debug=ctx.params["debug"])
@@ -64,11 +64,6 @@ class Commands(click.Group):
             )
             _show(error, text, debug=ctx.params["debug"])
             ctx.exit(ExitCode.FAULT)
-
-
-def close_standard_output() -> None:
-    """Whoever read it has gone: nothing more is to be written there, not even when Python ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show(error: Exception, text: str, *, debug: bool) -> None:

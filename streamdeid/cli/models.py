@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from streamdeid.cli.console import Terminal
 from streamdeid.cli.main import ExitCode
 from streamdeid.cli.options import models_dir_option
 
@@ -34,7 +34,7 @@ def list_command(models_dir: Path | None) -> None:
         table.add_column(name, justify="right" if name == "size" else "left", no_wrap=True)
     for record in list_models(Settings(models_dir=models_dir)):
         table.add_row(*(_cell(name, record) for name in COLUMNS))
-    console = Console(highlight=False)
+    console = Terminal()
     console.print(table)
     console.print("\n* is taken when none is named.", style="dim")
 
@@ -48,7 +48,7 @@ def verify(ctx: click.Context, models_dir: Path | None) -> None:
     from streamdeid.settings import Settings
 
     records = verify_models(Settings(models_dir=models_dir))
-    console = Console(highlight=False)
+    console = Terminal()
     for record in records:
         mark = Text("ok    ", style="green") if record["ok"] else Text("BROKEN", style="bold red")
         console.print(mark, record["name"], record["reason"] or "", soft_wrap=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
@@ -79,6 +81,23 @@ def test_the_report_goes_to_standard_output(
     result = run("evaluate", clip, mirrored, *choice)
     assert result.exit_code == 0, result.stderr
     assert Report.from_json(result.stdout).complete
+
+
+def test_who_stops_reading_does_not_change_the_exit_code(
+    start: Callable[..., subprocess.Popen[str]], clip: Path, tmp_path: Path
+) -> None:
+    condition = "identity.distance_between_sides < 1"
+    for option in ([], ["--json"]):
+        process = start(
+            "evaluate", clip, clip, "-o", "report.json", "--fail-if", condition, *option
+        )
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdout = None
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode == 1, stderr
+        assert "Traceback" not in stderr
+        assert Report.read(tmp_path / "report.json").complete
 
 
 def test_names_may_begin_with_a_dash_and_hold_anything(

@@ -81,7 +81,7 @@ def test_errors_leave_as_sentences(
         raise error
 
     monkeypatch.setattr("streamdeid.engine.doctor.examine", fail)
-    monkeypatch.setattr("streamdeid.cli.main.close_standard_output", lambda: None)
+    monkeypatch.setattr("streamdeid.cli.main.forget_standard_output", lambda: None)
     result = run("doctor")
     assert result.exit_code == code
     assert sentence in result.stderr
@@ -120,3 +120,19 @@ def test_a_reader_that_goes_away_is_no_fault(python_environment: dict[str, str])
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == ""
+        assert process.wait() == 2
+
+
+def test_a_terminal_that_knows_few_characters_is_no_fault(
+    python_environment: dict[str, str], clip: Path, tmp_path: Path
+) -> None:
+    video = tmp_path / "ünïcödé.mp4"
+    video.symlink_to(clip)
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "streamdeid", "evaluate", video, video],
+        env=python_environment | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "?n?c?d?.mp4" in result.stdout
