@@ -38,7 +38,8 @@ class FaceFinder:
         thorough: looks at the first such frame, and then every `search_every` frames, where the
             quick one finds nothing; None: there is only one detector.
         choice: which of several faces is taken up. Of "largest" and "nearest", the next one where
-            the landmark model does not believe in the first; a number stands for that face only.
+            the landmark model does not believe in the first; a number stands for that face only,
+            and is counted among the faces that the thorough detector sees.
     """
 
     def __init__(
@@ -100,7 +101,9 @@ class FaceFinder:
             only_there: take none that does not overlap `near`.
         """
         frame = lost.frame
-        face = self._look(self._quick, frame, near, only_there)
+        # The quick detector misses small faces: a number would now count them and now not.
+        numbered = near is None and isinstance(self._choice, int) and self._thorough is not None
+        face = None if numbered else self._look(self._quick, frame, near, only_there)
         if face is None and self._thorough is not None:
             if self._until_search <= 0:
                 face = self._look(self._thorough, frame, near, only_there)
@@ -161,9 +164,10 @@ class FindFaces:
     """Follows the same face in both videos, the two side by side on two threads.
 
     Where the de-identified video has lost its face and the original has not, the face nearest to
-    the original's place is taken up. With several people in view it must overlap that place, and a
-    track that has strayed from it is given up: else the person who was blacked out on one side
-    would be compared with a bystander on the other.
+    the original's place is taken up. Between frames of like shape it must overlap that place, and a
+    track that has strayed from it is given up: else a person who was blacked out on one side would
+    be compared with a bystander on the other. Frames of another shape are cut out of the original
+    somewhere, and places mean nothing.
     """
 
     name = "faces"
@@ -180,12 +184,12 @@ class FindFaces:
         deidentified = finder.follow(item.deidentified)
         original = waiting.result()
         place = _same_place(original, item.deidentified)
-        crowded = original.faces_in_view > 1
-        if crowded and _strayed(deidentified, place):
+        same_view = _same_shape(item)
+        if same_view and _strayed(deidentified, place):
             finder.reset()
             deidentified = replace(deidentified, face=None, detected=False)
         if deidentified.face is None:
-            deidentified = finder.search(deidentified, place, only_there=crowded)
+            deidentified = finder.search(deidentified, place, only_there=same_view)
         yield Pair(original, deidentified)
 
     def flush(self) -> Iterable[Pair[Sighting]]:
@@ -199,6 +203,13 @@ class FindFaces:
     def _find_in_original(self, frame: Frame) -> Sighting:
         sighting = self._finders.original.follow(frame)
         return sighting if sighting.face else self._finders.original.search(sighting)
+
+
+def _same_shape(frames: FramePair) -> bool:
+    """Whether the frames have the same aspect ratio, up to a rounding of their sides."""
+    height, width = frames.original.image.shape[:2]
+    rows, columns = frames.deidentified.image.shape[:2]
+    return bool(abs(height * columns - width * rows) <= 0.02 * width * rows)
 
 
 def _strayed(sighting: Sighting, place: Box | None) -> bool:
