@@ -190,9 +190,12 @@ def _thumbnail(image: Image) -> Floats:
     height, width, _ = image.shape
     places = (np.arange(CELLS * SAMPLES) + 0.5) / (CELLS * SAMPLES)
     rows, columns = (places * height).astype(int), (places * width).astype(int)
-    samples = image[rows[:, None], columns].reshape(CELLS, SAMPLES, CELLS, SAMPLES, 3)
-    means: Floats = samples.mean(axis=(1, 3)) @ np.array([0.299, 0.587, 0.114])  # BT.601 luma
-    return means.ravel()
+    # Two takes and two sums of whole rows: 0.1 ms; an index in both axes and one mean: 2.7 ms.
+    samples = image.take(rows, axis=0).take(columns, axis=1)
+    strips = samples.reshape(CELLS, SAMPLES, -1).sum(axis=1, dtype=np.uint32)
+    sums = strips.reshape(CELLS, CELLS, SAMPLES, 3).sum(axis=2)
+    brightness: Floats = sums @ np.array([0.299, 0.587, 0.114])  # BT.601 luma
+    return brightness.ravel() / SAMPLES**2
 
 
 def _correlate(a: Floats, b: Floats, limit_s: float) -> tuple[Floats, Floats]:
