@@ -287,7 +287,7 @@ def _cases() -> Iterator[tuple[NDArray[np.uint8], list[int]]]:
     face = np.array([47, 20, 121, 94])
     with av.open(str(clip)) as container:
         for frame in container.decode(video=0):
-            image = np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
+            image = np.ascontiguousarray(frame.to_ndarray(format="rgb24"), np.uint8)
             yield image, [int(value) for value in face + rng.integers(-10, 11, 4)]
             if rng.random() < 0.2:
                 yield image, [int(value) for value in face + np.tile(rng.integers(-90, 91, 2), 2)]

@@ -11,7 +11,7 @@ the package dlib or dlib-bin.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,11 +75,12 @@ def read_network(content: bytes) -> tuple[list[Convolution], NDArray[np.float32]
 
 
 Affine = tuple[NDArray[np.float64], NDArray[np.float64]]
+Layer = Convolution | Affine | NDArray[np.float32]
 
 
-def _layers(content: bytes) -> Iterator[Convolution | Affine | NDArray[np.float32]]:
+def _layers(content: bytes) -> Iterator[Layer]:
     """The layers that have weights, in the order of the file."""
-    readers = {
+    readers: dict[bytes, Callable[[DlibStream], Layer]] = {
         b"\x01\x05con_4": _convolution,
         b"\x01\x07affine_": _affine,
         b"\x01\x04fc_2": _matrix,

@@ -9,6 +9,8 @@ Parity: TensorFlow's own interpreter on the .tflite, to 1e-5 of the largest valu
 
 from __future__ import annotations
 
+from typing import Any
+
 import exporter
 import numpy as np
 import onnx
@@ -75,7 +77,7 @@ def _rewrite_prelu(graph: onnx.GraphProto) -> None:
         name = f"prelu_{position}"
         values[f"{name}_slope"] = slope
         values[f"{name}_rest"] = np.float32(1) - slope
-        depthwise = {"group": slope.size, "kernel_shape": [1, 1]}
+        depthwise: dict[str, Any] = {"group": slope.size, "kernel_shape": [1, 1]}
         nodes += [
             helper.make_node("Relu", [node.input[0]], [f"{name}_positive"]),
             helper.make_node(

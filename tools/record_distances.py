@@ -54,18 +54,17 @@ def distances(clip: Path) -> dict[str, Any]:
     }
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def as_text(records: dict[str, Any]) -> str:
+    """JSON with a line a frame: short, and a change is seen where it is."""
+    text = json.dumps(records, indent=1)
+    return re.sub(r"\[\s+(-?\d[^\]]*)\]", lambda row: f"[{' '.join(row[1].split())}]", text) + "\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", nargs="+", type=Path, metavar="CLIP")
     records = {clip.name: distances(clip) for clip in parser.parse_args().clips}
-    # A line a frame: short, and a change is seen where it is.
-    lines = json.dumps(records, indent=1)
-    lines = re.sub(r"\[\s+(-?\d[^\]]*?)\s+\]", lambda row: f"[{_one_line(row[1])}]", lines)
-    FILE.write_text(lines + "\n", encoding="utf-8")
+    FILE.write_text(as_text(records), encoding="utf-8")
     for name, record in records.items():
         sys.stdout.write(
             f"{name}: {record['frames_with_face']} of {record['frames']} frames, "

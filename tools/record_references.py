@@ -42,7 +42,7 @@ BEST = 8
 
 def main() -> None:
     pictures = _test_pictures()
-    records = {
+    records: dict[str, Any] = {
         **_blazeface(pictures),
         **_landmarks(pictures),
         **_embeddings(pictures),

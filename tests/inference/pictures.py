@@ -28,7 +28,8 @@ def carphone() -> tuple[Image, ...]:
     assert package.origin is not None
     clip = Path(package.origin).parent / "datasets" / "data" / "carphone_pristine.mp4"
     with av.open(str(clip)) as container:
-        return tuple(frame.to_ndarray(format="rgb24") for frame in container.decode(video=0))
+        frames = container.decode(video=0)
+        return tuple(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in frames)
 
 
 def patterns(size: int) -> Iterator[Image]:
