@@ -69,7 +69,6 @@ class RunningHistogram:
         place = np.floor((x - self.low) / (self.high - self.low) * self.bins)
         place = np.clip(place, -1, self.bins - 1)  # before the cast: 1e300 fits no integer
         place[x > self.high] = self.bins
-        place[x < self.low] = -1
         np.add.at(self._counts, place.astype(np.int64) + 1, 1)
         self._min = min(self._min, float(x.min()))
         self._max = max(self._max, float(x.max()))

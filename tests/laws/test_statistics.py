@@ -212,7 +212,7 @@ def test_a_state_is_a_copy(cls: type, data: st.DataObject) -> None:
     assert_alike(restored.to_state(), again)
 
 
-def spoilt(state: Mapping[str, Any]) -> list[dict[str, Any]]:
+def spoilt(state: Mapping[str, Any], *, missing_allowed: bool) -> list[dict[str, Any]]:
     """The state with each of its values taken out or replaced by what cannot be right."""
     states = []
     for key, value in state.items():
@@ -221,6 +221,8 @@ def spoilt(state: Mapping[str, Any]) -> list[dict[str, Any]]:
         if isinstance(value, np.ndarray):
             states.append({**state, key: np.zeros((*value.shape, 2))})
             states.append({**state, key: np.array(["nonsense"])})
+            if value.size > 0 and not missing_allowed:
+                states.append({**state, key: np.full(value.shape, np.nan)})
         if isinstance(value, int):
             states.append({**state, key: True})
             states.append({**state, key: value + 0.5})
@@ -234,7 +236,8 @@ def spoilt(state: Mapping[str, Any]) -> list[dict[str, Any]]:
 @laws
 def test_a_spoilt_state_is_refused_by_name(cls: type, data: st.DataObject) -> None:
     stream = data.draw(streams(cls).filter(lambda stream: length_of(stream) > 0))
-    for state in spoilt(seen(cls, stream).to_state()):
+    whole = seen(cls, stream).to_state()
+    for state in spoilt(whole, missing_allowed=cls in MISSING_ALLOWED):
         with pytest.raises(ValueError, match=r"^state of "):
             cls.from_state(state)  # type: ignore[attr-defined]
 

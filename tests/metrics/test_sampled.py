@@ -149,6 +149,13 @@ def test_figures_follow_while_the_draw_goes_on() -> None:
     assert by_name(sampled) == by_name(drawn_from(VIDEO[:60], 20))
 
 
+def test_figures_are_those_of_the_state_that_was_loaded() -> None:
+    early, late = drawn_from(VIDEO[:20], 100), drawn_from(VIDEO[60:80], 100)
+    assert by_name(early) != by_name(late)
+    late.load_state(early.to_state())
+    assert by_name(late) == by_name(early)
+
+
 def test_at_least_one_frame_is_drawn() -> None:
     with pytest.raises(ValueError, match="0 frames cannot be drawn"):
         Sampled(inner(), 0, seed=1)

@@ -40,6 +40,15 @@ def test_a_run_may_span_several_cuts() -> None:
     assert whole.longest.length == 12
 
 
+def test_of_several_longest_runs_the_earliest_counts() -> None:
+    early, late = LongestRun(), LongestRun()
+    early.update([0, 4], [0.0, 4.0])
+    late.update([5, 7, 8], [5.0, 7.0, 8.0])
+    early.merge(late)  # 4-5, joined at the cut, and 7-8 are two long each
+    assert early.longest is not None
+    assert early.longest.start == 4
+
+
 def test_in_another_order_runs_are_not_joined_but_frames_still_count() -> None:
     early, late = LongestRun(), LongestRun()
     early.update([0, 1], [0.0, 0.1])
