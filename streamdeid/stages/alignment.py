@@ -185,4 +185,8 @@ class ArcFaceAlignment:
         return face.landmarks[self._LANDMARKS, :2].astype(np.float64)
 
     def chip(self, image: Image, points: Points) -> Planes:
-        return sample(image, similarity(self._TEMPLATE, points), self._SIZE, border="black")
+        # Fitted to the template, not from it: where a face does not fit, the two are no inverses.
+        to_chip = similarity(points, self._TEMPLATE)
+        turn = np.linalg.inv(to_chip[:, :2])
+        grid = np.column_stack([turn, -turn @ to_chip[:, 2]])
+        return sample(image, grid, self._SIZE, border="black")
