@@ -10,7 +10,7 @@ import pytest
 
 from streamdeid.errors import ModelError, RuntimeMissingError
 from streamdeid.inference.manifest import Manifest, OutputSpec
-from streamdeid.inference.session import Session
+from streamdeid.inference.session import Session, provider_of
 from tests.inference import pictures
 
 
@@ -37,6 +37,19 @@ def test_a_provider_that_is_not_there_is_refused(manifest: Manifest) -> None:
         pytest.skip("this ONNX Runtime has TensorRT")
     with pytest.raises(RuntimeMissingError, match=r"no tensorrt provider.*choose"):
         Session(manifest.spec("blazeface"), "tensorrt")
+
+
+class CpuSession:
+    """What ONNX Runtime gives when CUDA was asked for and its libraries do not load."""
+
+    def get_providers(self) -> list[str]:
+        return ["CPUExecutionProvider"]
+
+
+def test_a_provider_that_was_dropped_is_not_claimed() -> None:
+    assert provider_of(CpuSession(), "auto") == "cpu"
+    with pytest.raises(RuntimeMissingError, match="the cuda provider did not start"):
+        provider_of(CpuSession(), "cuda")
 
 
 def test_an_unknown_provider_is_a_mistake_of_the_caller(manifest: Manifest) -> None:
