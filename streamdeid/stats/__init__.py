@@ -6,7 +6,10 @@ is asked for. Numpy only.
 
 from streamdeid.stats.comoments import RunningComoments
 from streamdeid.stats.covariance import RunningCovariance
+from streamdeid.stats.frechet import Gaussian, frechet_distance
+from streamdeid.stats.gaussian import RunningGaussian
 from streamdeid.stats.histogram import RunningHistogram
+from streamdeid.stats.kernel import Discrepancy, polynomial_mmd
 from streamdeid.stats.longest_run import LongestRun, Run
 from streamdeid.stats.moments import RunningMoments
 from streamdeid.stats.reservoir import Reservoir
@@ -15,11 +18,14 @@ from streamdeid.stats.state import State, StateReader, StateValue
 from streamdeid.stats.statistic import Statistic
 
 __all__ = [
+    "Discrepancy",
+    "Gaussian",
     "LongestRun",
     "Reservoir",
     "Run",
     "RunningComoments",
     "RunningCovariance",
+    "RunningGaussian",
     "RunningHistogram",
     "RunningMoments",
     "RunningSpread",
@@ -27,4 +33,6 @@ __all__ = [
     "StateReader",
     "StateValue",
     "Statistic",
+    "frechet_distance",
+    "polynomial_mmd",
 ]
