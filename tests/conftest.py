@@ -14,7 +14,13 @@ import pytest
 import streamdeid
 
 # The same examples in every run, and no clock: a slow machine is no failure.
-hypothesis.settings.register_profile("streamdeid", derandomize=True, deadline=None, database=None)
+hypothesis.settings.register_profile(
+    "streamdeid",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("streamdeid")
 
 RunPython = Callable[[str], "subprocess.CompletedProcess[str]"]

@@ -171,7 +171,8 @@ def _value(score: Score) -> Text:
     if score.unit == "rate":
         return Text(f"{score.value:.1%}", style="bold")
     if score.unit == "frames":
-        text = Text(f"{score.value:.0f} frames", style="bold")
+        unit = "frame" if score.value == 1 else "frames"
+        text = Text(f"{score.value:.0f} {unit}", style="bold")
         start = score.details.get("start_s")
         return text if start is None else text.append(f" at {start:.1f} s", style="not bold")
     text = Text(f"{score.value:.3f}", style="bold")
@@ -179,7 +180,7 @@ def _value(score: Score) -> Text:
 
 
 def _range(score: Score) -> str:
-    if score.unit == "frames" and score.details.get("seconds") is not None:
+    if score.unit == "frames" and score.value and score.details.get("seconds") is not None:
         return f"{score.details['seconds']:.1f} s"
     low, high = score.details.get("q05"), score.details.get("q95")
     return "" if low is None or high is None else f"{low:.2f} … {high:.2f}"

@@ -19,7 +19,7 @@ from streamdeid.cli.demo import demo_clip
 from streamdeid.cli.main import main
 from tests.videos import Image, numbered_images, write_video
 
-FRAMES = 16
+FRAMES = 12
 
 Run = Callable[..., Result]
 

@@ -74,7 +74,7 @@ def test_quiet_says_nothing(run: Run, clip: Path, tmp_path: Path) -> None:
     assert any("same file" in note for note in notes)
 
 
-@pytest.mark.parametrize("choice", [["--json"], ["-o", "-"], ["-o", "-", "--quiet"]])
+@pytest.mark.parametrize("choice", [["--json"], ["-o", "-", "--quiet"]])
 def test_the_report_goes_to_standard_output(
     choice: list[str], run: Run, clip: Path, mirrored: Path
 ) -> None:
