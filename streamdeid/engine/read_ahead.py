@@ -137,7 +137,6 @@ def _fill(items: Iterable[T], shelf: _Shelf[T]) -> None:
             except StopIteration:
                 break
             shelf.put(item)
-            del item  # else one item more is kept alive than `depth` allows
     except BaseException as problem:  # noqa: BLE001  it is raised in the consumer's thread
         error = problem
     for closable in (iterator, items):

@@ -50,7 +50,7 @@ class FileSource:
             self._decoder = Decoder(self._container, stream)
             self._uprighter = Uprighter(stream.sample_aspect_ratio)
             self._waiting: deque[tuple[int, bool]] = deque()  # pts and corrupt of images to come
-            self._given = 0
+            self._given = self._lost = 0
             self._decoded = self._decode()
             self._frames = self._make_frames()
             self._first = next(self._frames, None)
@@ -131,6 +131,11 @@ class FileSource:
     def _decode(self) -> Generator[tuple[av.VideoFrame, int, bool], None, None]:
         yield from self._decoder.frames()
         self.notes += [f"{self._name} {sentence}" for sentence in self._decoder.damage()]
+        if self._lost:
+            self.notes.append(
+                f"{self._name} has {self._lost} frames that cannot be converted to RGB; "
+                "they are left out."
+            )
         if self._uprighter.resized:
             self.notes.append(
                 f"{self._name} changes its picture size: {self._uprighter.resized} frames were "
@@ -141,7 +146,13 @@ class FileSource:
         for picture, pts, corrupt in self._decoded:
             # Deinterlacing gives an image late, but as many as it takes.
             self._waiting.append((pts, corrupt))
-            for image in self._uprighter.take(picture):
+            try:
+                images = list(self._uprighter.take(picture))
+            except av.error.FFmpegError:  # a pixel format that swscale or a filter can't take
+                self._waiting.pop()
+                self._lost += 1
+                continue
+            for image in images:
                 yield self._frame(image)
         for image in self._uprighter.rest():
             if self._waiting:
