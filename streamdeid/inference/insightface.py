@@ -11,7 +11,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
+import importlib.metadata
 import io
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,11 +31,12 @@ BROUGHT: Final = "insightface:"
 
 Floats: TypeAlias = NDArray[np.float64]
 
-_CHIP_SIZE = 112
+_OLDEST: Final = (2, 1)
+_CHIP_SIZE: Final = 112
 # insightface's names of what its models do.
 _TASKS: Final = {"detector": "detection", "embedder": "recognition"}
 # The zoo looks at pictures of at most 128 pixels, too: a flatter one would lose its shorter side.
-_FLATTEST = 128
+_FLATTEST: Final = 128
 
 
 class InsightFaceDetector:
@@ -202,7 +205,7 @@ def _model_zoo(option: str) -> Any:
     """The module `insightface.model_zoo`, imported when it is first needed."""
     try:
         with _silence():
-            return importlib.import_module("insightface.model_zoo")
+            zoo = importlib.import_module("insightface.model_zoo")
     except ModuleNotFoundError as error:
         if error.name != "insightface":
             raise SettingsError(_broken(option, error)) from error
@@ -211,6 +214,15 @@ def _model_zoo(option: str) -> Any:
         ) from error
     except (ImportError, AttributeError, OSError) as error:
         raise SettingsError(_broken(option, error)) from error
+    # Earlier ones pass no session options on, and want to be told what size a detector looks at.
+    version = importlib.metadata.version("insightface")
+    if tuple(int(number) for number in re.findall(r"\d+", version)[:2]) < _OLDEST:
+        oldest = ".".join(map(str, _OLDEST))
+        raise SettingsError(
+            f"{option} needs insightface {oldest} or later, not {version}: "
+            "pip install --upgrade insightface."
+        )
+    return zoo
 
 
 def _broken(option: str, error: Exception) -> str:

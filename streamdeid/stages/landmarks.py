@@ -71,7 +71,10 @@ def region_of(face: Face) -> Region:
 
 
 def _to_image(points: NDArray[np.float32], grid: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Landmarks in pixels of the crop → in pixels of the image; depth keeps the same scale."""
+    """Landmarks in pixels of the crop → in pixels of the image; depth keeps the same scale.
+
+    MediaPipe's depth of a turned face depends on the aspect ratio of the picture; this does not.
+    """
     xy = points[:, :2] @ grid[:, :2].T + grid[:, 2]
     z = points[:, 2:] * np.hypot(grid[0, 0], grid[1, 0])
     return np.concatenate([xy, z], axis=1).astype(np.float32)

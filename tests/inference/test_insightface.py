@@ -7,6 +7,7 @@ insightface's own models may not be used commercially, so none is here. The dete
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import math
 import shutil
 import sys
@@ -432,6 +433,16 @@ def test_a_broken_insightface_is_told_from_a_missing_one(
     (package / "__init__.py").write_text(f"raise {cause}\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(SettingsError, match="is installed but cannot be imported"):
+        InsightFaceDetector(scrfd)
+
+
+@pytest.mark.usefixtures("zoo")
+def test_an_insightface_that_is_too_old_is_refused(
+    scrfd: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.7.3")  # noqa: ARG005
+    monkeypatch.setattr("streamdeid.inference.insightface.session_arguments", lambda *_, **__: {})
+    with pytest.raises(SettingsError, match=r"needs insightface 2\.1 or later, not 0\.7\.3"):
         InsightFaceDetector(scrfd)
 
 

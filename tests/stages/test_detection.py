@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -40,12 +40,14 @@ def apart(a: Box, b: Box) -> float:
 
 
 class Answers:
-    """A session that gives what it was told to give."""
+    """A session that gives what it was told to give, and keeps what it was given."""
 
     def __init__(self, *outputs: NDArray[np.float32]) -> None:
         self._outputs = outputs
+        self.given: dict[str, NDArray[Any]] = {}
 
-    def run(self, **inputs: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:  # noqa: ARG002
+    def run(self, **inputs: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
+        self.given = inputs
         return self._outputs
 
 
@@ -176,6 +178,25 @@ def test_centerface_sees_a_block_of_pixels_as_one(
     (detection,) = centerface.detect(enlarge(small, 2))
     assert apart(detection.box, moved(expected.box, 0, 0, 2)) < 1e-6
     assert detection.score == expected.score
+
+
+@pytest.mark.parametrize(("width", "height", "factor"), [(1299, 730, 3), (700, 1280, 2)])
+def test_centerface_is_given_the_means_of_blocks_with_black_beside_them(
+    width: int, height: int, factor: int
+) -> None:
+    nothing = np.zeros((1, 2, 1, 1), np.float32)
+    session = Answers(nothing, nothing, nothing, nothing)
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    assert CenterFace(cast("Session", session)).detect(image) == []
+    (given,) = session.given["image"]
+    rows, columns = height // factor, width // factor
+    for row, column in [(0, 0), (rows - 1, columns - 1), (7, 11), (100, 200)]:
+        block = image[factor * row : factor * (row + 1), factor * column : factor * (column + 1)]
+        expected = np.floor(block.mean(axis=(0, 1)) + 0.5)
+        np.testing.assert_array_equal(given[row, column], expected)
+    assert given.shape[0] % 32 == given.shape[1] % 32 == 0
+    assert not given[rows:].any()
+    assert not given[:, columns:].any()
 
 
 def test_blazeface_averages_overlapping_boxes_by_their_scores() -> None:
