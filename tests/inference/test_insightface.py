@@ -62,7 +62,9 @@ def save_scrfd(path: Path, size: int | None = None, keypoints: bool = True) -> P
 
     A cell of 32 × 32 pixels that is red all over is a face, and its box is the cell.
     """
-    nodes, constants, outputs = [], {}, []
+    nodes: list[Any] = []
+    constants: dict[str, NDArray[Any]] = {}
+    outputs: list[tuple[str, int]] = []
 
     def node(kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
         nodes.append(helper.make_node(kind, inputs, [output], **attributes))
@@ -91,7 +93,7 @@ def save_scrfd(path: Path, size: int | None = None, keypoints: bool = True) -> P
         last = node("Transpose", [both], f"last{stride}", perm=[0, 2, 3, 1])
         rows = constant(f"rows{stride}", [-1, 1], np.int64)
         outputs.append((node("Reshape", [last, rows], f"score{stride}"), 1))
-    shapes = {"box": [0, 0, 1, 1]}
+    shapes = {"box": [0.0, 0.0, 1.0, 1.0]}
     if keypoints:
         shapes["points"] = [value for point in KEYPOINTS for value in point]
     for name, values in shapes.items():
@@ -399,7 +401,7 @@ def test_a_file_that_is_not_there_a_folder_or_of_another_kind_is_refused(
     with pytest.raises(SettingsError, match=r"is a folder: give the path of one \.onnx file"):
         InsightFaceDetector(tmp_path)
     with pytest.raises(SettingsError, match=r"must end in \.onnx"):
-        InsightFaceEmbedder(shutil.copy(arcface, tmp_path / "arcface.bin"))
+        InsightFaceEmbedder(Path(shutil.copy(arcface, tmp_path / "arcface.bin")))
 
 
 @pytest.fixture

@@ -52,7 +52,8 @@ def carphone() -> list[Image]:
     assert module.origin is not None
     clip = Path(module.origin).parent / "datasets" / "data" / "carphone_pristine.mp4"
     with av.open(str(clip)) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        decoded = container.decode(video=0)
+        return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in decoded]
 
 
 def enlarge(image: Image, factor: int) -> Image:

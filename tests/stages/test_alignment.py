@@ -61,7 +61,7 @@ def test_chips_are_dlibs(carphone: list[Image], references: dict[str, Any]) -> N
         chip = dlib_chip(enlarge(carphone[index], scale), points)
         difference = np.abs(chip[:, ::2, ::3] - expected.transpose(2, 0, 1))
         assert difference.max() <= 1, (index, scale)
-        differing += np.count_nonzero(difference)
+        differing += int(np.count_nonzero(difference))
     # dlib's float64 and our float32 may fall on two sides of a whole number: 0.013 % do.
     assert differing <= 5e-4 * references["chips"].size
 

@@ -92,8 +92,8 @@ def center(sighting: Sighting) -> tuple[float, float]:
 
 def cover(image: Image, face: Face, block: int) -> Image:
     box = face.box
-    edges = (box.left - 12, box.top - 20, box.right + 12, box.bottom + 12)
-    return pixelate(image, *(int(edge) for edge in edges), block)
+    left, top = int(box.left) - 12, int(box.top) - 20
+    return pixelate(image, left, top, int(box.right) + 12, int(box.bottom) + 12, block)
 
 
 def black(image: Image, box: Box) -> Image:

@@ -247,7 +247,7 @@ def test_relative_detail_of_a_flat_reference_is_0() -> None:
     noise = np.random.default_rng(0).random((3, 112, 112)).astype(np.float32)
     assert relative_detail(noise, flat) == 0
     assert relative_detail(noise, noise) == 1
-    assert relative_detail(noise / 2, noise) == pytest.approx(0.5)
+    assert relative_detail(noise * np.float32(0.5), noise) == pytest.approx(0.5)
 
 
 @given(st.lists(st.lists(st.floats(-1e3, 1e3, width=32), min_size=4, max_size=4), min_size=1))
