@@ -41,6 +41,14 @@ class GraphWriter:
         self._nodes.append(helper.make_node(operator, inputs, [name], name=name, **attributes))
         return name
 
+    def split(self, x: str, parts: int) -> list[str]:
+        """Append a node that cuts `x` into equal parts along its first axis; give their names."""
+        names = [f"split_{len(self._nodes)}_{part}" for part in range(parts)]
+        self._nodes.append(
+            helper.make_node("Split", [x], names, name=names[0], axis=0, num_outputs=parts)
+        )
+        return names
+
     def model(
         self,
         inputs: Sequence[onnx.ValueInfoProto],

@@ -13,8 +13,8 @@ from streamdeid.errors import ModelError
 
 MANIFEST = "manifest.toml"
 
-Task: TypeAlias = Literal["detector", "landmarks", "embedder", "alignment"]
-TASKS: tuple[Task, ...] = ("detector", "landmarks", "embedder", "alignment")
+Task: TypeAlias = Literal["detector", "landmarks", "embedder", "alignment", "motion"]
+TASKS: tuple[Task, ...] = ("detector", "landmarks", "embedder", "alignment", "motion")
 
 Dimension: TypeAlias = int | str
 """A size, or the letter of a size that is free: "N", "H", "W"."""

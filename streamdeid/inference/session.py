@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias, get_args
 
+import numpy as np
 from numpy.typing import NDArray
 
 from streamdeid.errors import ModelError, RuntimeMissingError
@@ -25,6 +26,12 @@ _CUDA_OPTIONS = {
     "arena_extend_strategy": "kSameAsRequested",
 }
 _ONLY_ERRORS = 3
+# How a continual model names what it keeps between calls, as an input and as an output.
+_STATE = "state_"
+_NEXT = "next_"
+
+States: TypeAlias = dict[str, NDArray[np.float32]]
+"""What a continual model keeps between two calls, by name; time is the first dimension."""
 
 
 class Session:
@@ -57,6 +64,11 @@ class Session:
         content = spec.read()
         self._session, self.provider = _open(spec, content, provider, threads)
         self._outputs = [output.name for output in spec.outputs]
+        self._states = {
+            value.name.removeprefix(_STATE): tuple(value.shape[1:])
+            for value in self._session.get_inputs()
+            if value.name.startswith(_STATE)
+        }
         self._check_names()
 
     def run(self, **inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
@@ -65,8 +77,35 @@ class Session:
         Raises:
             ValueError: an input has a wrong shape or type; the sentence says which.
         """
+        return self._run(self._outputs, inputs)
+
+    def new_states(self) -> States:
+        """The states of a continual model before its first call: 0 frames each.
+
+        Such a model's file has, besides what the manifest describes, inputs `state_X` and outputs
+        `next_X` with time as their first dimension. Other models have none.
+        """
+        return {name: np.zeros((0, *shape), np.float32) for name, shape in self._states.items()}
+
+    def step(
+        self, states: States, **inputs: NDArray[Any]
+    ) -> tuple[tuple[NDArray[Any], ...], States]:
+        """As `run`, for a continual model: the outputs, and the states for the next call.
+
+        Whoever calls keeps the states, so that one model may follow several videos.
+
+        Raises:
+            ValueError: as `run` does.
+        """
+        names = self._outputs + [_NEXT + name for name in states]
+        before = {_STATE + name: value for name, value in states.items()}
+        values = self._run(names, inputs | before)
+        count = len(self._outputs)
+        return values[:count], dict(zip(states, values[count:], strict=True))
+
+    def _run(self, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
         try:
-            return tuple(self._session.run(self._outputs, inputs))
+            return tuple(self._session.run(outputs, inputs))
         except Exception as error:
             # ONNX Runtime's exceptions share no base class of their own.
             if type(error).__name__ != "InvalidArgument" and not isinstance(error, ValueError):
@@ -77,8 +116,9 @@ class Session:
 
     def _check_names(self) -> None:
         """Hold the loaded graph against the manifest: a wrong entry fails here, not later."""
+        states = {_STATE + name for name in self._states}
         graph = {
-            "inputs": {value.name for value in self._session.get_inputs()},
+            "inputs": {value.name for value in self._session.get_inputs()} - states,
             "outputs": {value.name for value in self._session.get_outputs()},
         }
         entry = {

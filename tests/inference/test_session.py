@@ -10,7 +10,7 @@ import pytest
 
 from streamdeid.errors import ModelError, RuntimeMissingError
 from streamdeid.inference.manifest import Manifest, OutputSpec
-from streamdeid.inference.session import Session, provider_of
+from streamdeid.inference.session import Session, States, provider_of
 from tests.inference import pictures
 
 
@@ -108,16 +108,42 @@ def test_graphs_have_the_shapes_that_the_manifest_states(manifest: Manifest) -> 
     for name in manifest.names():
         spec = manifest.spec(name)
         graph = onnxruntime.InferenceSession(spec.read(), providers=["CPUExecutionProvider"])
-        inputs = {value.name: value for value in graph.get_inputs()}
+        # What a continual model keeps between calls is described by its file alone.
+        inputs = {v.name: v for v in graph.get_inputs() if not v.name.startswith("state_")}
         assert set(inputs) == {entry.name for entry in spec.inputs}
         for entry in spec.inputs:
             assert tuple(inputs[entry.name].shape) == entry.shape
             kind = {"float32": "float", "uint8": "uint8", "int64": "int64"}[entry.dtype]
             assert inputs[entry.name].type == f"tensor({kind})"
-        outputs = {value.name: value for value in graph.get_outputs()}
+        outputs = {v.name: v for v in graph.get_outputs() if not v.name.startswith("next_")}
         assert set(outputs) == {entry.name for entry in spec.outputs}
         for output in spec.outputs:
             shape = outputs[output.name].shape
             fixed = [size for size in output.shape if isinstance(size, int)]
             assert len(shape) == len(output.shape)
             assert [size for size in shape if isinstance(size, int)] == fixed
+
+
+def test_a_continual_model_begins_with_states_of_no_frames(manifest: Manifest) -> None:
+    session = Session(manifest.default("motion"))
+    states = session.new_states()
+    assert len(states) > 1
+    assert all(len(state) == 0 for state in states.values())
+    later = _after_16_black_frames(session)
+    assert {name: state.shape[1:] for name, state in later.items()} == {
+        name: state.shape[1:] for name, state in states.items()
+    }
+    assert sum(state.size for state in later.values()) > 1e6
+
+
+def test_a_model_without_memory_has_no_states(manifest: Manifest) -> None:
+    assert Session(manifest.spec("blazeface")).new_states() == {}
+
+
+def _after_16_black_frames(session: Session) -> States:
+    flags = {"first": np.array([1]), "last": np.array([0])}
+    frames = np.full((16, 3, 224, 224), -1, np.float32)
+    (features, logits), states = session.step(session.new_states(), frames=frames, **flags)
+    assert features.shape[1:] == (1024,)
+    assert logits.shape[1:] == (400,)
+    return states
