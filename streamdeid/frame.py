@@ -55,7 +55,7 @@ class StreamInfo:
         frame_rate: average frames a second; None if unknown.
         duration: seconds; None if unknown.
         frames: number of frames as the container claims it; None if it does not.
-        rotation_deg: counter-clockwise rotation that was applied to show it upright: 0, 90, 180, 270.
+        rotation_deg: 0, 90, 180 or 270: turned counter-clockwise by this to show it upright.
         live: frames arrive when they are made, and there is no end to wait for.
     """
 

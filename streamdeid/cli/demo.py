@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,7 +34,8 @@ HOW_TO_READ: Final = (
     "How to read it: faces at the verification distance or nearer count as one person's, so the "
     "farther the sides are apart and the less is verified, the better the person is hidden. The "
     "second table looks where the original's face is: what somebody can do who knows where to "
-    "look. With a picture of the person, --source-image says how often they are still recognised."
+    "look. The source is the person as the first frame shows them; with pictures of your own, give "
+    "--source-image."
 )
 
 
@@ -74,18 +76,23 @@ def demo(method: Method, strength: float, video: Path | None, **options: Any) ->
       streamdeid demo --method blur --strength 0.5 -o report.json
     """
     from streamdeid.cli.evaluation import Evaluation
-    from streamdeid.engine.covering import CoveredSource
+    from streamdeid.engine.covering import CoveredSource, save_first_frame
     from streamdeid.engine.evaluate import evaluate
 
     clip = demo_clip() if video is None else video
-    evaluation = Evaluation.of_options([clip], **options)
-    settings = evaluation.settings
+    with TemporaryDirectory() as folder:
+        if video is None and not options["source_images"]:
+            portrait = Path(folder, "first-frame.png")
+            save_first_frame(str(clip), portrait)
+            options["source_images"] = (portrait,)
+        evaluation = Evaluation.of_options([clip], **options)
+        settings = evaluation.settings
 
-    def work(listener: OnProgress, stop: Event) -> Report:
-        with CoveredSource(str(clip), method, strength, settings) as covered:
-            return evaluate(clip, covered, settings, on_progress=listener, stop=stop)
+        def work(listener: OnProgress, stop: Event) -> Report:
+            with CoveredSource(str(clip), method, strength, settings) as covered:
+                return evaluate(clip, covered, settings, on_progress=listener, stop=stop)
 
-    code = evaluation.run(work)
+        code = evaluation.run(work)
     if evaluation.shows_table:
         Terminal().print(f"\n{HOW_TO_READ}", style="dim")
     click.get_current_context().exit(code)

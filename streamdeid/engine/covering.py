@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self, TypeAlias, get_args
 
@@ -22,6 +23,16 @@ from streamdeid.stages.faces import FaceFinder
 Method: TypeAlias = Literal["pixelate", "blur", "blackout"]
 
 _MARGIN: Final = 0.2  # of the landmarks' box, on each side: hair line and chin
+
+
+def save_first_frame(uri: str, path: Path) -> None:
+    """Write the first frame of a video as a picture; the suffix of `path` says of what kind.
+
+    Raises:
+        SourceError: the video cannot be opened.
+    """
+    with open_source(uri) as source:
+        PillowImage.fromarray(next(iter(source)).image).save(path)
 
 
 class CoveredSource:

@@ -16,6 +16,7 @@ from streamdeid.engine.read_ahead import ReadAhead
 from streamdeid.errors import PairingError, StreamdeidError
 from streamdeid.frame import FramePair
 from streamdeid.metrics.coverage import Coverage
+from streamdeid.pair import SIDES
 from streamdeid.report.timeline import Timeline
 from streamdeid.score import Score
 from streamdeid.sources.pairing import FramePairs
@@ -92,17 +93,16 @@ class Run:
 
     def coverage(self) -> dict[str, Any]:
         """Which frames were read, which were paired, and in which of them a face was found."""
-        pairs = self._pairs
-        record: dict[str, Any] = {
-            "frames": dict(pairs.read.items()),
-            "paired": pairs.paired,
-            "unpaired": dict(pairs.unpaired.items()),
-            "corrupt": dict(pairs.corrupt.items()),
-        }
+        counts = {"frames": self._pairs.read, "unpaired": self._pairs.unpaired}
+        counts["corrupt"] = self._pairs.corrupt
+        record: dict[str, Any] = {"paired": self._analysed, "original": {}, "deidentified": {}}
         for branch in self._root.walk():
             for metric in branch.metrics:
                 if isinstance(metric, Coverage):
-                    record |= metric.to_record()
+                    record = metric.to_record()
+        for side in SIDES:
+            of_side = {name: dict(pair.items())[side] for name, pair in counts.items()}
+            record[side] = of_side | record[side]
         return record
 
     def performance(self) -> dict[str, Any]:

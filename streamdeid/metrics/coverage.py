@@ -61,13 +61,13 @@ class Coverage:
     def to_record(self) -> dict[str, Any]:
         """The counts as the report holds them.
 
-        For each side `frames` (with a partner on the other side), `with_face`, `detected`,
-        `several_faces` (a detector's last look found more than one) and `tracks_dropped`; and of
-        the pairs those with the `face_in_both` or `face_in_neither`, `lost_by_deidentified` (a
-        face in the original only) and `invented_by_deidentified` (in the de-identified only).
+        `paired`: the frame pairs seen; of them those with the `face_in_both` or `face_in_neither`,
+        `lost_by_deidentified` (a face in the original only) and `invented_by_deidentified` (in the
+        de-identified only). For each side `with_face`, `detected`, `several_faces` (a detector's
+        last look found more than one) and `tracks_dropped`.
         """
-        sides = {side: {"frames": self._pairs, **self._sides[side]} for side in SIDES}
-        return {**sides, **self._both}
+        sides = {side: dict(self._sides[side]) for side in SIDES}
+        return {"paired": self._pairs, **self._both, **sides}
 
     def to_state(self) -> State:
         return {"pairs": self._pairs, **{s: {**c} for s, c in self._sides.items()}, **self._both}

@@ -157,12 +157,11 @@ def _grouped(scores: Iterable[Score]) -> dict[str, dict[str, dict[str, Score]]]:
 def _counts(coverage: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, int]]]:
     """The counts worth showing; a count of both sides together stands under the second."""
     for name in COUNTS:
-        entry = coverage.get(name)
-        if entry is None:
-            entry = {s: coverage[s][name] for s in SIDES if name in coverage.get(s, {})}
-        counts = entry if isinstance(entry, Mapping) else {_column(""): entry}
+        counts = {s: coverage[s][name] for s in SIDES if name in coverage.get(s, {})}
+        if name in coverage:
+            counts = {_column(""): coverage[name]}
         if counts and (name not in RARE or any(counts.values())):
-            yield name, dict(counts)
+            yield name, counts
 
 
 def _value(score: Score) -> Text:

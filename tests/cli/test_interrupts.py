@@ -51,7 +51,7 @@ def test_a_signal_ends_the_run_with_a_report(
     pairs = report["identity.distance_between_sides"].count
     assert 2 < pairs < LENGTH
     indices = [json.loads(line)["index"] for line in rows.read_text().splitlines()]
-    assert indices == list(range(report.coverage["original"]["frames"]))
+    assert indices == list(range(report.coverage["paired"]))
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"report.json", "rows.jsonl"}
 

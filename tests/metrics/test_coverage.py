@@ -33,11 +33,12 @@ def test_it_counts_what_was_found_lost_and_invented() -> None:
     for item in (BOTH, BOTH, LOST, INVENTED, NEITHER, LOST, LOST):
         coverage.update(item)
     assert coverage.to_record() == {
+        "paired": 7,
         "original": {
-            "frames": 7, "with_face": 5, "detected": 2, "several_faces": 2, "tracks_dropped": 0,
+            "with_face": 5, "detected": 2, "several_faces": 2, "tracks_dropped": 0,
         },
         "deidentified": {
-            "frames": 7, "with_face": 3, "detected": 1, "several_faces": 1, "tracks_dropped": 3,
+            "with_face": 3, "detected": 1, "several_faces": 1, "tracks_dropped": 3,
         },
         "face_in_both": 2,
         "face_in_neither": 1,

@@ -58,11 +58,9 @@ REPORT = a_report(
         }
     },
     coverage={
-        "frames": {"original": 1382, "deidentified": 1380},
         "paired": 1380,
-        "corrupt": {"original": 0, "deidentified": 0},
-        "original": {"frames": 1380, "with_face": 1379},
-        "deidentified": {"frames": 1380, "with_face": 1371},
+        "original": {"frames": 1382, "corrupt": 0, "with_face": 1379},
+        "deidentified": {"frames": 1380, "corrupt": 0, "with_face": 1371},
     },
     performance={"wall_s": 6.31, "pairs_per_s": 60.5, "peak_rss_mb": 312.2},
     notes=("Both videos are the same file.",),
