@@ -1,7 +1,8 @@
-"""What stages see in frames: Box, Face, Sighting, IdentityReading."""
+"""What stages see in frames: Box, Face, Sighting, IdentityReading, FaceCrop, MotionFeatures."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
@@ -108,3 +109,74 @@ class IdentityReading:
     paired: Embedding | None = None
     paired_flat: bool = False
     paired_detail: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceCrop:
+    """The square around the face, cut from one frame.
+
+    Attributes:
+        planes: float32, shape (3, size, size), RGB, 0..255, not rounded.
+        index: pairs before this one.
+        after_gap: frames are missing just before this one, where nobody was seen: what goes by
+            equal steps in time must begin anew.
+        held: no face was seen in this pair; the box is that of an earlier one.
+    """
+
+    planes: NDArray[np.float32]
+    index: int
+    after_gap: bool = False
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MotionFeatures:
+    """What I3D makes of some frames of face crops.
+
+    Attributes:
+        features: shape (1024,), float32, >= 0: the last layer, averaged over place and time.
+        logits: shape (400,), float32: the classes of Kinetics-400, before the softmax.
+        first: index of the first crop that these stand for.
+        length: number of crops that they stand for. The network sees further than that, into the
+            crops before and behind, as far as its context reaches.
+    """
+
+    features: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    first: int
+    length: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How like one region of a frame pair's pictures is, in luma.
+
+    Attributes:
+        ssim: structural similarity, -1..1; None where no window fits.
+        ms_ssim: the same over five scales, 0..1; None where no window of the widest fits.
+        mse: mean squared difference, 0..65025.
+    """
+
+    ssim: float | None
+    ms_ssim: float | None
+    mse: float
+
+
+REGIONS = ("face", "frame", "background")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QualityReading:
+    """How like the two pictures of a frame pair are.
+
+    Attributes:
+        regions: by name, of `REGIONS`, those that there are in this pair: "frame", the whole
+            picture; "face", the box around the original's face; "background", what lies well
+            outside the faces of both sides. Empty: this pair was not measured.
+        shorter_side: pixels of the original picture's shorter side.
+        resized: the de-identified picture had another size, and was given the original's.
+    """
+
+    regions: Mapping[str, Likeness]
+    shorter_side: int
+    resized: bool = False

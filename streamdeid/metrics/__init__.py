@@ -5,7 +5,16 @@ A metric neither decodes nor infers; it knows the nouns that stages hand on, and
 
 from streamdeid.metrics.coverage import Coverage
 from streamdeid.metrics.identity import IdentityDistance, References
+from streamdeid.metrics.image_quality import ImageQuality
 from streamdeid.metrics.metric import Cell, Metric
 from streamdeid.metrics.sampled import Sampled
 
-__all__ = ["Cell", "Coverage", "IdentityDistance", "Metric", "References", "Sampled"]
+__all__ = [
+    "Cell",
+    "Coverage",
+    "IdentityDistance",
+    "ImageQuality",
+    "Metric",
+    "References",
+    "Sampled",
+]

@@ -94,6 +94,8 @@ class RunningMoments:
         moments.count = read.integer("count", minimum=0)
         moments._mean = read.number("mean")
         moments._scatter = read.number("scatter", minimum=0.0)
+        for key in ("min", "max"):
+            read.number_or_none(key)  # None, if there is no value, and never missing
         if moments.count:
             moments._min = read.number("min")
             moments._max = read.number("max", minimum=moments._min)

@@ -19,7 +19,15 @@ from hypothesis import strategies as st
 import streamdeid.metrics
 from streamdeid.frame import Frame
 from streamdeid.metrics import IdentityDistance, References
-from streamdeid.observations import Box, Face, IdentityReading, Sighting
+from streamdeid.observations import (
+    REGIONS,
+    Box,
+    Face,
+    IdentityReading,
+    Likeness,
+    QualityReading,
+    Sighting,
+)
 from streamdeid.pair import Pair
 from streamdeid.score import Score
 
@@ -108,9 +116,29 @@ def sightings(draw: st.DrawFn) -> list[Pair[Sighting]]:
     return [Pair(sighting(i, o & 31), sighting(i, o >> 3)) for i, o in enumerate(octets)]
 
 
+def quality(index: int, present: int) -> QualityReading:
+    """The bits of `present`: measured, face, background, large enough, alike, resized."""
+    rng = np.random.default_rng([index, present])
+
+    def likeness() -> Likeness:
+        ssim, ms_ssim, mse = rng.random(3).tolist()
+        large = bool(present & 8)
+        return Likeness(ssim if large else None, ms_ssim if large else None, mse * (present & 16))
+
+    there = present & 1, present & 2, present & 4  # as in REGIONS
+    regions = {name: likeness() for name, bit in zip(REGIONS, there, strict=True) if bit}
+    return QualityReading(regions if present & 2 else {}, 64 + index, bool(present & 32))
+
+
+@st.composite
+def qualities(draw: st.DrawFn) -> list[QualityReading]:
+    return [quality(i, o) for i, o in enumerate(draw(st.binary(max_size=40)))]
+
+
 ITEMS: dict[Any, st.SearchStrategy[list[Any]]] = {
     IdentityReading: readings(),
     Pair[Sighting]: sightings(),
+    QualityReading: qualities(),
 }
 
 
