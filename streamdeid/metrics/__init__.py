@@ -4,16 +4,22 @@ A metric neither decodes nor infers; it knows the nouns that stages hand on, and
 """
 
 from streamdeid.metrics.coverage import Coverage
+from streamdeid.metrics.discrepancy import KernelDiscrepancy
+from streamdeid.metrics.feature_space import FeatureSpace
 from streamdeid.metrics.identity import IdentityDistance, References
 from streamdeid.metrics.image_quality import ImageQuality
 from streamdeid.metrics.metric import Cell, Metric
+from streamdeid.metrics.realism import FrechetDistance
 from streamdeid.metrics.sampled import Sampled
 
 __all__ = [
     "Cell",
     "Coverage",
+    "FeatureSpace",
+    "FrechetDistance",
     "IdentityDistance",
     "ImageQuality",
+    "KernelDiscrepancy",
     "Metric",
     "References",
     "Sampled",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, get_type_hints
 
@@ -18,13 +19,14 @@ from hypothesis import strategies as st
 
 import streamdeid.metrics
 from streamdeid.frame import Frame
-from streamdeid.metrics import IdentityDistance, References
+from streamdeid.metrics import FeatureSpace, IdentityDistance, References
 from streamdeid.observations import (
     REGIONS,
     Box,
     Face,
     IdentityReading,
     Likeness,
+    MotionFeatures,
     QualityReading,
     Sighting,
 )
@@ -53,6 +55,11 @@ SETTINGS: dict[str, list[Any]] = {
     ],
     "size": [5, 100],
     "seed": [3, 4],
+    "figure": ["fid_i3d", "fvd"],
+    "space": [
+        FeatureSpace("features", DIM, "pool", "-1..1", "face"),
+        FeatureSpace("logits", DIM, "logits", "-1..1", "face", 16, 16),
+    ],
 }
 ONLY_SHOWN = {"impostor_distance"}  # stands beside the figures, and does not enter into them
 
@@ -135,10 +142,22 @@ def qualities(draw: st.DrawFn) -> list[QualityReading]:
     return [quality(i, o) for i, o in enumerate(draw(st.binary(max_size=40)))]
 
 
+def motion(first: int, octet: int) -> MotionFeatures:
+    features, logits = np.random.default_rng([first, octet]).normal(0, 1, (2, DIM))
+    return MotionFeatures(features.astype(np.float32), logits.astype(np.float32), first)
+
+
+@st.composite
+def motions(draw: st.DrawFn) -> list[Pair[MotionFeatures]]:
+    octets = draw(st.binary(max_size=40))
+    return [Pair(motion(8 * i, o), motion(8 * i, o // 2)) for i, o in enumerate(octets)]
+
+
 ITEMS: dict[Any, st.SearchStrategy[list[Any]]] = {
     IdentityReading: readings(),
     Pair[Sighting]: sightings(),
     QualityReading: qualities(),
+    Pair[MotionFeatures]: motions(),
 }
 
 
@@ -389,4 +408,6 @@ def test_memory_does_not_grow_with_length(cls: type, data: st.DataObject) -> Non
 def later_by(item: Any, frames: int) -> Any:
     if isinstance(item, IdentityReading):
         return IdentityReading(item.index + frames, item.time, item.own, item.paired)
+    if isinstance(item, Pair) and isinstance(item.original, MotionFeatures):
+        return item.map(lambda side: replace(side, first=side.first + frames))
     return item
