@@ -130,8 +130,7 @@ def _blurred(planes: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _band() -> Plane:
     window = np.exp(-(np.arange(-RADIUS, RADIUS + 1) ** 2) / (2 * 1.5**2))
-    window = (window / window.sum()).astype(np.float32)
-    window[RADIUS] += 1 - window.sum(dtype=np.float64)  # or flat pictures would have a variance
+    window /= window.sum()
     band = np.zeros((_BLOCK, _BLOCK + 2 * RADIUS), np.float32)
     for row in range(_BLOCK):
         band[row, row : row + len(window)] = window
