@@ -19,16 +19,9 @@ import export_i3d
 import numpy as np
 import onnx
 import pytest
+from i3d_formats import keras_name, tensorflow_name, torch_name
 from i3d_layers import LOGITS, STEM, kernel_shapes
-from i3d_weights import (
-    Layer,
-    Layers,
-    WeightsError,
-    keras_name,
-    read_weights,
-    tensorflow_name,
-    torch_name,
-)
+from i3d_weights import Layer, Layers, WeightsError, read_weights
 
 from streamdeid.inference.manifest import Manifest
 
