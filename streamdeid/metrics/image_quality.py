@@ -39,12 +39,14 @@ class ImageQuality:
     so that a frame without any error, whose PSNR is infinite, can be part of it; `frame_mean` is
     the mean of the PSNR of the frames that do differ. Videos without any difference have no PSNR.
 
-    Published figures of fsmetric are of something else: of N frames drawn from each video on its
-    own, the box of a Haar cascade on either side is stretched to 250 x 250 pixels, and scikit-image
-    compares these with a flat window of 7 x 7: SSIM on grey values, and PSNR over RGB.
+    fsmetric's figures are of something else: of N random frames, the same of both videos, the box
+    that a Haar cascade finds on each side is stretched to 250 x 250 pixels, and scikit-image
+    compares these two: SSIM in a flat window of 7 x 7, of grey values and of the three colours, and
+    PSNR over the colours; each is a mean over frames.
     """
 
     name: ClassVar[str] = "quality"
+    live: ClassVar[bool] = True
     column_names: ClassVar[tuple[str, ...]] = tuple(f"{m}.{r}" for m in _MEASURES for r in REGIONS)
 
     def __init__(self) -> None:

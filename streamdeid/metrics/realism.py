@@ -45,6 +45,10 @@ class FrechetDistance:
     another take of the same scene. The rows of one moment in both videos are alike, so that the
     distance itself may well be below the floor.
 
+    On 288 frames of a talking face, 35 rows, the floor of fid_i3d is 6.3, and a face made brighter
+    by a tenth is 0.3 away, 0.2 above the floor. A mosaic of 4 pixels: 1.4 and 1.0; a blur of
+    sigma 3: 5.7 and 4.2; a mosaic of 8 pixels: 11.6 and 9.1.
+
     Args:
         figure: "fid_i3d", "fvd", ...
         space: what the features are.
@@ -54,6 +58,7 @@ class FrechetDistance:
     """
 
     name: ClassVar[str] = "realism"
+    live: ClassVar[bool] = False
     column_names: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, figure: str, space: FeatureSpace) -> None:

@@ -17,8 +17,8 @@ from streamdeid.stats import Gaussian, RunningGaussian, frechet_distance
 def features(rows: int, dim: int, shift: float = 0.0, spread: float = 1.0) -> np.ndarray:
     """The same numbers on every machine, for a tool elsewhere to be given as well."""
     i, j = np.mgrid[1 : rows + 1, 1 : dim + 1]
-    waves: np.ndarray = np.sin(i * i * 0.37 + i * j * 1.3 + j) / np.sqrt(j)
-    return shift + spread * waves
+    waves = np.sin(i * i * 0.37 + i * j * 1.3 + j) / np.sqrt(j)
+    return np.array(shift + spread * waves, np.float64)
 
 
 def changed(rows: int, dim: int) -> np.ndarray:
@@ -75,7 +75,7 @@ def test_it_is_that_of_scipy_sqrtm(rows: int, dim: int) -> None:
 
 
 @pytest.mark.parametrize("rows", [2, 12, 24])
-def test_rows_and_covariance_say_the_same(rows: int) -> None:
+def test_foundand_covariance_say_the_same(rows: int) -> None:
     """A few rows are kept as they are; here they are also made into a full covariance."""
     a, b = features(rows, 24), changed(rows, 24)
     full = frechet_distance(
@@ -84,7 +84,7 @@ def test_rows_and_covariance_say_the_same(rows: int) -> None:
     assert between(a, b) == pytest.approx(full, rel=1e-10)
 
 
-def test_one_side_may_have_rows_and_the_other_a_covariance() -> None:
+def test_one_side_may_have_foundand_the_other_a_covariance() -> None:
     a, b = features(10, 24), changed(200, 24)
     assert between(a, b) == pytest.approx(by_sqrtm(a, b), rel=1e-6)
 
@@ -164,7 +164,7 @@ def test_memory_is_bounded_by_a_square() -> None:
     )
 
 
-def test_few_rows_give_the_same_bits_in_any_order() -> None:
+def test_few_foundgive_the_same_bits_in_any_order() -> None:
     a, b = features(20, 24), changed(20, 24)
     assert between(a, b) == between(a[::-1], np.roll(b, 7, axis=0))
 
