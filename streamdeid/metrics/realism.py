@@ -40,10 +40,10 @@ class FrechetDistance:
     `realism.<figure>.noise_floor` is that bias, measured: the distance between two halves of the
     original, which take turns of 64 frames. Beside it stands `deidentified`, the mean distance of
     each half of the original to the *other* half of the de-identified video: as many rows, of other
-    moments too. What that is above the floor (`above_floor`) is no noise, and without bias but for
-    the second order; it is exactly 0 for a video against itself, and about 0 for one that could be
-    another take of the same scene. The rows of one moment in both videos are alike, so that the
-    distance itself may well be below the floor.
+    moments too. What that is above the floor (`above_floor`) has lost most of the bias: it is
+    exactly 0 for a video against itself, about 0 for one that could be another take of the same
+    scene, and may fall below. The rows of one moment in both videos are alike, so that the distance
+    itself may well be below the floor.
 
     On 288 frames of a talking face, 35 rows, the floor of fid_i3d is 6.3, and a face made brighter
     by a tenth is 0.3 away, 0.2 above the floor. A mosaic of 4 pixels: 1.4 and 1.0; a blur of
