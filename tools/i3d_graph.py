@@ -120,12 +120,13 @@ class _Writer:
         """
         state = f"{STATE}{name}"
         self.states.append((name, channels, side))
-        parts = [state, x]
-        for flag, count, place in (("first", pads[0], 1), ("last", pads[1], len(parts) + 1)):
-            if count:
-                frames = self.graph.node("Mul", flag, self.whole(count))
-                parts.insert(place, self.zeros(frames, channels, side))
-        buffer = self.concat(*parts)
+
+        def padding(flag: str, count: int) -> list[str]:
+            if count == 0:
+                return []
+            return [self.zeros(self.graph.node("Mul", flag, self.whole(count)), channels, side)]
+
+        buffer = self.concat(state, *padding("first", pads[0]), x, *padding("last", pads[1]))
         if stride == 1:
             self.graph.node(
                 "Slice", buffer, self.whole(1 - taps), self.whole(_END), output=f"{NEXT}{name}"
