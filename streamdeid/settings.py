@@ -12,6 +12,14 @@ from typing import Any, Literal
 from streamdeid.errors import SettingsError
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+METRICS: Mapping[str, tuple[str, ...]] = {
+    "identity": ("identity.", "identity_paired."),
+    "quality": ("quality.",),
+    "realism": ("realism.fid_i3d", "realism.mmd_i3d"),
+    "fvd": ("realism.fvd",),
+    "fsmetric": ("realism.fid_fsmetric",),
+}
+"""What can be measured, and how the names of its scores begin."""
 PROVIDERS = ("auto", "cpu", "cuda", "tensorrt")
 TIMELINE_SUFFIXES = (".csv", ".jsonl", ".parquet")
 
@@ -21,6 +29,10 @@ class Settings:
     """How an evaluation is to be done; the same settings on the same videos give the same figures.
 
     Attributes:
+        metrics: what to measure, of `METRICS`. "identity": how far the person is gone. "quality":
+            SSIM, MS-SSIM and PSNR. "realism": Fréchet distance and MMD of I3D features. "fvd" and
+            "fsmetric" run I3D once more each, on clips and as the tool fsmetric does, for figures
+            to be compared with published ones.
         source_images: pictures of the person in the original video; a folder stands for the
             pictures in it. Several average into one template.
         target_images: likewise, of the person whose face was put in.
@@ -36,6 +48,7 @@ class Settings:
             distance; None: the embedder's own.
         confirm_every: frames after which a detector must see the tracked face again.
         search_every: while no face is found, frames between two looks of the slow detector.
+        quality_every: measure "quality" on one of so many frame pairs.
         provider: ONNX Runtime's: "auto" (the GPU if there is one), "cpu", "cuda" or "tensorrt".
         models_dir: folder with manifest.toml and the model files; None: $STREAMDEID_MODELS,
             or else the files that came with the package.
@@ -45,6 +58,7 @@ class Settings:
         SettingsError: a value makes no sense; the sentence names the option and the cure.
     """
 
+    metrics: tuple[str, ...] = ("identity", "quality", "realism")
     source_images: tuple[Path, ...] = ()
     target_images: tuple[Path, ...] = ()
     offset_s: Fraction | Literal["auto"] = Fraction(0)
@@ -57,6 +71,7 @@ class Settings:
     threshold: float | None = None
     confirm_every: int = 15
     search_every: int = 5
+    quality_every: int = 1
     provider: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
     models_dir: Path | None = None
     timeline: Path | None = None
@@ -72,7 +87,13 @@ class Settings:
             )
         if self.threshold is not None and not self.threshold > 0:
             raise SettingsError(f"--threshold is {self.threshold}: a distance must be above 0.")
-        for name in ("confirm_every", "search_every"):
+        unknown = [name for name in self.metrics if name not in METRICS]
+        if unknown or not self.metrics:
+            raise SettingsError(
+                f"--metrics is {','.join(self.metrics)!r}: it must be one or more of "
+                f"{', '.join(METRICS)}."
+            )
+        for name in ("confirm_every", "search_every", "quality_every"):
             if getattr(self, name) < 1:
                 flag = "--" + name.replace("_", "-")
                 raise SettingsError(f"{flag} is {getattr(self, name)}: it must be 1 or more.")

@@ -23,7 +23,7 @@ from streamdeid.report.report import Report
 from streamdeid.report.schema import score_names
 from streamdeid.report.to_json import STANDARD_OUTPUT, check_writable, write_json
 from streamdeid.report.to_terminal import show
-from streamdeid.settings import Settings
+from streamdeid.settings import METRICS, Settings
 
 Work: TypeAlias = Callable[[OnProgress, Event], Report]
 """An evaluation, ready to go: give it a listener for its progress and the event that stops it."""
@@ -109,7 +109,17 @@ class Evaluation:
             raise OutputError(f"--output and --timeline are the same file, {given[0][1]}.")
         for condition in self.conditions:
             condition.check_name(score_names())
+            self._check_measured(condition)
             self._check_reference(condition)
+
+    def _check_measured(self, condition: Condition) -> None:
+        for metric, beginnings in METRICS.items():
+            if condition.name.startswith(beginnings) and metric not in self.settings.metrics:
+                metrics = ",".join((*self.settings.metrics, metric))
+                raise SettingsError(
+                    f"--fail-if '{condition}' needs a score that is not measured: "
+                    f"give --metrics {metrics}."
+                )
 
     def _check_reference(self, condition: Condition) -> None:
         for who, images in (

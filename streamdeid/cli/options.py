@@ -13,7 +13,7 @@ import click
 from streamdeid.cli.sections import SectionOption
 from streamdeid.condition import EXAMPLE, Condition
 from streamdeid.errors import SettingsError
-from streamdeid.settings import PROVIDERS, Settings
+from streamdeid.settings import METRICS, PROVIDERS, Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -29,6 +29,12 @@ def seconds_or_auto(text: str) -> Fraction | Literal["auto"]:
         return Fraction(text)
     except (ValueError, ZeroDivisionError):
         raise click.BadParameter(f"{text!r} is neither a number of seconds nor 'auto'.") from None
+
+
+def metric_names(text: str) -> tuple[str, ...]:
+    """Names with commas between, or all; `Settings` checks them."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    return tuple(METRICS) if names == ["all"] else tuple(dict.fromkeys(names))
 
 
 def face_choice(text: str) -> str | int:
@@ -152,6 +158,24 @@ reference_options = together(
 )
 
 frame_options = together(
+    option(
+        "--metrics",
+        type=metric_names,
+        default=",".join(DEFAULTS.metrics),
+        show_default=True,
+        metavar="LIST",
+        section="What to measure",
+        help=f"With commas between: {', '.join(METRICS)}; or all.",
+    ),
+    option(
+        "--quality-every",
+        type=int,
+        default=DEFAULTS.quality_every,
+        show_default=True,
+        metavar="N",
+        section="What to measure",
+        help="Measure the quality of one of so many frame pairs.",
+    ),
     option(
         "--offset",
         "offset_s",

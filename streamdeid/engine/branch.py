@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Lock
 from time import perf_counter
 from typing import Any, Generic, TypeVar
@@ -46,16 +46,21 @@ class Branch(Generic[In, Out]):
 
     def step(self, item: In) -> list[Out]:
         """Push one item through the stage and into the metrics; give the observations."""
-        return self._observe(self.stage.push(item))
+        return self._observe(lambda: self.stage.push(item))
 
     def flush(self) -> list[Out]:
         """As `step`, with what the stage held back."""
-        return self._observe(self.stage.flush())
+        return self._observe(self.stage.flush)
 
-    def scores(self) -> list[Score]:
-        """What the metrics say now; may be asked from any thread."""
+    def scores(self, *, live: bool = False) -> list[Score]:
+        """What the metrics say now; may be asked from any thread.
+
+        Args:
+            live: only those whose answer does not hold up the run.
+        """
+        asked = [metric for metric in self.metrics if metric.live or not live]
         with self._lock:
-            return [score for metric in self.metrics for score in metric.result()]
+            return [score for metric in asked for score in metric.result()]
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -72,9 +77,9 @@ class Branch(Generic[In, Out]):
         for branch in self.branches:
             yield from branch.walk()
 
-    def _observe(self, observations: Iterable[Out]) -> list[Out]:
+    def _observe(self, look: Callable[[], Iterable[Out]]) -> list[Out]:
         begin = perf_counter()
-        seen = list(observations)
+        seen = list(look())
         with self._lock:
             for observation in seen:
                 for metric in self.metrics:

@@ -74,6 +74,10 @@ class Models:
             return ArcFaceAlignment()
         raise ModelError(f"the manifest names an alignment {rule!r} that nobody knows.")
 
+    def motion(self) -> Session:
+        """I3D, a network that takes a video in pieces."""
+        return self._session(self._manifest.default("motion").name, "motion")
+
     def records(self) -> tuple[dict[str, Any], ...]:
         """What the report says of the models that were loaded."""
         shipped = [

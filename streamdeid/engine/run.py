@@ -86,9 +86,9 @@ class Run:
             self._ended = perf_counter()
         return False
 
-    def scores(self) -> list[Score]:
-        """What the metrics of all branches say now."""
-        return [score for branch in self._root.walk() for score in branch.scores()]
+    def scores(self, *, live: bool = False) -> list[Score]:
+        """What the metrics of all branches say now; of `live` ones, those that say it at once."""
+        return [score for branch in self._root.walk() for score in branch.scores(live=live)]
 
     def coverage(self) -> dict[str, Any]:
         """Which frames were read, which were paired, and in which of them a face was found."""
@@ -110,15 +110,15 @@ class Run:
         `wall_s` is all of it; `pairs_per_s` is the pace once the models were loaded.
         """
         analysis = self._ended - self._flowing
+        seconds = {"loading": self._flowing - self._began, "waiting_for_frames": self._waited_s}
+        for branch in self._root.walk():
+            name = branch.stage.name
+            seconds[name] = seconds.get(name, 0.0) + branch.seconds
         return {
             "wall_s": self._ended - self._began,
             "pairs_per_s": self._analysed / analysis if analysis > 0 else 0.0,
             "peak_rss_mb": peak_rss_mb(),
-            "seconds": {
-                "loading": self._flowing - self._began,
-                "waiting_for_frames": self._waited_s,
-                **{branch.stage.name: branch.seconds for branch in self._root.walk()},
-            },
+            "seconds": seconds,
         }
 
     def _open_rows(self, path: Path) -> Timeline:
@@ -162,7 +162,7 @@ class Run:
                 self._time_s,
                 self._duration,
                 now - self._began,
-                tuple(self.scores()),
+                tuple(self.scores(live=True)),
             )
         )
 

@@ -28,6 +28,7 @@ class Coverage:
     """
 
     name: ClassVar[str] = "coverage"
+    live: ClassVar[bool] = True
     column_names: ClassVar[tuple[str, ...]] = tuple(f"{s}.{c}" for s in SIDES for c in _COLUMNS)
 
     def __init__(self) -> None:

@@ -37,6 +37,7 @@ class KernelDiscrepancy:
     """
 
     name: ClassVar[str] = "realism"
+    live: ClassVar[bool] = False
     column_names: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, figure: str, space: FeatureSpace, size: int, seed: int) -> None:

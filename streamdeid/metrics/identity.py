@@ -55,6 +55,7 @@ class IdentityDistance:
     """
 
     name: ClassVar[str] = "identity"
+    live: ClassVar[bool] = True
 
     def __init__(
         self,

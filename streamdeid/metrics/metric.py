@@ -25,6 +25,8 @@ class Metric(Protocol[Item]):
     """
 
     name: ClassVar[str]
+    live: ClassVar[bool]
+    """`result` takes less than some milliseconds, so that it can be watched while a run goes on."""
 
     @property
     def column_names(self) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ class Sampled:
     """
 
     name: ClassVar[str] = "identity"
+    live: ClassVar[bool] = True
 
     def __init__(self, metric: IdentityDistance, size: int, seed: int) -> None:
         if size < 1:

@@ -17,8 +17,26 @@ from streamdeid.score import Score
 TITLES: Final = {
     "identity": "Identity, at the face found in each video",
     "identity_paired": "Identity, where the original's face is (paired alignment)",
+    "quality": "Quality, the two pictures against each other",
+    "realism": "Realism, the motion of the face",
 }
 LABELS: Final = {
+    "fid_fsmetric": "Fréchet distance, as fsmetric",
+    "fid_fsmetric.noise_floor": "  of the original to itself",
+    "fid_i3d": "Fréchet distance, I3D",
+    "fid_i3d.noise_floor": "  of the original to itself",
+    "fvd": "FVD",
+    "fvd.noise_floor": "  of the original to itself",
+    "mmd_i3d": "MMD² (kernel distance), I3D",
+    "ms_ssim.background": "MS-SSIM, background",
+    "ms_ssim.face": "MS-SSIM, face",
+    "ms_ssim.frame": "MS-SSIM, frame",
+    "psnr.background": "PSNR, background",
+    "psnr.face": "PSNR, face",
+    "psnr.frame": "PSNR, frame",
+    "ssim.background": "SSIM, background",
+    "ssim.face": "SSIM, face",
+    "ssim.frame": "SSIM, frame",
     "longest_run_as_source": "longest run verified as source",
     "rms_distance_all_pairs": "RMS distance, all frame pairs",
 }

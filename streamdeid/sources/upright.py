@@ -64,21 +64,24 @@ class Uprighter:
         self._aspect = aspect if believed and abs(aspect - 1) > SQUARE_ENOUGH else Fraction(1)
         self._reformatter = VideoReformatter()
         self._size: tuple[int, int] | None = None
-        self._layout: tuple[int, int, str, str, bool] | None = None
+        self._layout: tuple[int, int, str, int, bool] | None = None
+        self._turn = ""
         self._interlaced = False
         self._graph: Graph | None = None
 
     def take(self, frame: av.VideoFrame) -> Iterator[Image]:
         """The images that are ready now that `frame` is known: one, or none if one is late."""
         self._interlaced |= frame.interlaced_frame
-        turn = _turn(frame)
-        layout = (frame.width, frame.height, frame.format.name, turn, self._interlaced)
+        # Not the display matrix itself: reading side data ties a frame into a reference cycle,
+        # and thousands of them would wait for the garbage collector with their pictures.
+        layout = (frame.width, frame.height, frame.format.name, frame.rotation, self._interlaced)
         if layout != self._layout:
             yield from self.rest()
-            if self._layout is None:
-                self.rotation_deg = round(frame.rotation / 90) * 90 % 360 if turn else 0
+            self._turn = _turn(frame)
+            if self._layout is None and self._turn:
+                self.rotation_deg = round(frame.rotation / 90) * 90 % 360
             self._layout = layout
-            self._graph = _graph(frame, turn, self._interlaced)
+            self._graph = _graph(frame, self._turn, self._interlaced)
         if self._graph is None:
             yield self._image(frame)
         else:
@@ -122,7 +125,7 @@ class Uprighter:
 
     def _square(self, width: int, height: int) -> tuple[int, int]:
         """Width and height with square pixels, of an upright frame."""
-        swapped = self._layout is not None and "transpose" in self._layout[3]
+        swapped = "transpose" in self._turn
         aspect = 1 / self._aspect if swapped else self._aspect
         if aspect >= 1:
             return round(width * aspect), height
