@@ -52,7 +52,7 @@ class ContinualI3D:
     computed once; what later frames need of earlier ones is a state of 16 MB. The last T mod 8
     frames are left out: with them, the network would pad all that came before in another way.
 
-    Chunks save time: 8 frames at once cost 10 % more each than 16, and 16 take 120 MB more.
+    Chunks save time: 8 frames at once cost 6 to 10 % more each than 16, and 16 take 110 MB more.
 
     Args:
         session: the manifest's model for "motion"; may be shared between sides and threads.
