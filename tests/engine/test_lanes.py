@@ -56,6 +56,7 @@ class Seen:
     """A metric that remembers what it was shown."""
 
     name: ClassVar[str] = "seen"
+    live: ClassVar[bool] = True
     column_names: tuple[str, ...] = ()
 
     def __init__(self) -> None:
