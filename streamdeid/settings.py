@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from streamdeid.errors import SettingsError
 
@@ -22,6 +24,33 @@ METRICS: Mapping[str, tuple[str, ...]] = {
 """What can be measured, and how the names of its scores begin."""
 PROVIDERS = ("auto", "cpu", "cuda", "tensorrt")
 TIMELINE_SUFFIXES = (".csv", ".jsonl", ".parquet")
+MAX_OFFSET_S = 1_000_000
+
+OnePath: TypeAlias = str | os.PathLike[str]
+
+_Taken = TypeVar("_Taken", contravariant=True)
+_Kept = TypeVar("_Kept", covariant=True)
+
+
+class Takes(Generic[_Taken, _Kept]):
+    """A field that is given as one type and kept as another; for type checkers only.
+
+    A dataclass has one annotation for what its constructor takes and for what is read from it.
+    Type checkers read these two methods in its place; when the program runs, nobody calls them.
+    """
+
+    def __get__(self, instance: object, owner: type | None = None) -> _Kept:
+        raise NotImplementedError
+
+    def __set__(self, instance: object, value: _Taken) -> None:
+        raise NotImplementedError
+
+
+# Defaults of such fields: to a type checker a tuple is no `Takes`, but Any is.
+_USUAL_METRICS: Any = ("identity", "quality", "realism")
+_NO_IMAGES: Any = ()
+_IN_STEP: Any = Fraction(0)
+_NO_PATH: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +87,10 @@ class Settings:
         SettingsError: a value makes no sense; the sentence names the option and the cure.
     """
 
-    metrics: tuple[str, ...] = ("identity", "quality", "realism")
-    source_images: tuple[Path, ...] = ()
-    target_images: tuple[Path, ...] = ()
-    offset_s: Fraction | Literal["auto"] = Fraction(0)
+    metrics: Takes[str | Sequence[str], tuple[str, ...]] = _USUAL_METRICS
+    source_images: Takes[OnePath | Sequence[OnePath], tuple[Path, ...]] = _NO_IMAGES
+    target_images: Takes[OnePath | Sequence[OnePath], tuple[Path, ...]] = _NO_IMAGES
+    offset_s: Takes[Fraction | float | Literal["auto"], Fraction | Literal["auto"]] = _IN_STEP
     frames: int | None = None
     seed: int = 0
     face: Literal["largest", "nearest"] | int = "largest"
@@ -73,10 +102,11 @@ class Settings:
     search_every: int = 5
     quality_every: int = 1
     provider: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
-    models_dir: Path | None = None
-    timeline: Path | None = None
+    models_dir: Takes[OnePath | None, Path | None] = _NO_PATH
+    timeline: Takes[OnePath | None, Path | None] = _NO_PATH
 
     def __post_init__(self) -> None:
+        self._normalise()
         if self.frames is not None and self.frames < 1:
             raise SettingsError(f"--frames is {self.frames}: it must be 1 or more, or left out.")
         if isinstance(self.face, int) and self.face < 0:
@@ -85,8 +115,16 @@ class Settings:
             raise SettingsError(
                 f"--face is {self.face!r}: it must be 'largest', 'nearest' or a number from 0."
             )
-        if self.threshold is not None and not self.threshold > 0:
-            raise SettingsError(f"--threshold is {self.threshold}: a distance must be above 0.")
+        if self.offset_s != "auto" and abs(self.offset_s) > MAX_OFFSET_S:
+            raise SettingsError(
+                f"--offset is {float(self.offset_s):g} s: it must be within ±{MAX_OFFSET_S:,} s."
+            )
+        if self.threshold is not None and not (
+            self.threshold > 0 and math.isfinite(self.threshold)
+        ):
+            raise SettingsError(
+                f"--threshold is {self.threshold}: a distance must be above 0, and finite."
+            )
         unknown = [name for name in self.metrics if name not in METRICS]
         if unknown or not self.metrics:
             raise SettingsError(
@@ -107,6 +145,18 @@ class Settings:
                 f"{', '.join(TIMELINE_SUFFIXES[:-1])} or {TIMELINE_SUFFIXES[-1]}."
             )
 
+    def _normalise(self) -> None:
+        """Keep what was given in the types that `Takes` promises."""
+        kept: dict[str, Any] = {"metrics": _all_of(self.metrics, str)}
+        for name in ("source_images", "target_images"):
+            kept[name] = tuple(map(Path, _all_of(getattr(self, name), str | os.PathLike)))
+        for name in ("models_dir", "timeline"):
+            path = getattr(self, name)
+            kept[name] = None if path is None else Path(path)
+        kept["offset_s"] = _seconds(self.offset_s)
+        for name, value in kept.items():
+            object.__setattr__(self, name, value)
+
     def to_record(self) -> dict[str, Any]:
         """The settings as the report holds them: JSON values, paths as they were given."""
         return {field.name: _to_json(getattr(self, field.name)) for field in fields(self)}
@@ -126,19 +176,44 @@ def expand_images(paths: tuple[Path, ...], flag: str) -> tuple[Path, ...]:
     """
     images: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            found = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-            if not found:
-                raise SettingsError(
-                    f"{flag}: the folder {path} holds no picture "
-                    f"({', '.join(sorted(IMAGE_SUFFIXES))})."
-                )
-            images += found
-        elif path.exists():
-            images.append(path)
-        else:
-            raise SettingsError(f"{flag}: {path} does not exist.")
+        try:
+            images += _pictures(path, flag)
+        except FileNotFoundError as error:
+            raise SettingsError(f"{flag}: {path} does not exist.") from error
+        except (OSError, ValueError) as error:  # a name too long, or with a null byte
+            reason = getattr(error, "strerror", None) or error
+            raise SettingsError(f"{flag}: {path} cannot be read: {reason}.") from error
     return tuple(images)
+
+
+def _pictures(path: Path, flag: str) -> list[Path]:
+    if not stat.S_ISDIR(path.stat().st_mode):
+        return [path]
+    found = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not found:
+        raise SettingsError(
+            f"{flag}: the folder {path} holds no picture ({', '.join(sorted(IMAGE_SUFFIXES))})."
+        )
+    return found
+
+
+def _all_of(given: Any, one: Any) -> tuple[Any, ...]:
+    """A single value and a sequence of values alike as a tuple."""
+    return (given,) if isinstance(given, one) else tuple(given)
+
+
+def _seconds(given: Any) -> Fraction | Literal["auto"]:
+    if given == "auto":
+        return "auto"
+    try:
+        # A number only: Fraction("1e99999999") would compute for hours.
+        if isinstance(given, str):
+            raise TypeError("it is text")
+        return Fraction(given)
+    except (OverflowError, TypeError, ValueError) as error:
+        raise SettingsError(
+            f"--offset is {given!r}: it must be a finite number of seconds, or 'auto'."
+        ) from error
 
 
 def _to_json(value: Any) -> Any:

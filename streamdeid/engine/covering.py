@@ -22,6 +22,9 @@ from streamdeid.stages.faces import FaceFinder
 
 Method: TypeAlias = Literal["pixelate", "blur", "blackout"]
 
+MAX_STRENGTH: Final = 100.0
+"""Blocks of 12 faces' width: beyond, nothing changes any more but the time that a blur takes."""
+
 _MARGIN: Final = 0.2  # of the landmarks' box, on each side: hair line and chin
 
 
@@ -43,9 +46,9 @@ class CoveredSource:
     Args:
         uri: the video to cover.
         method: what to do with the face.
-        strength: above 0. Pixelate: blocks have `strength` / 8 of the face's width, 1 by default
-            (8 blocks across). Blur: its radius is `strength` / 8 of the face's width. Blackout
-            has none.
+        strength: above 0, 100 at most. Pixelate: blocks have `strength` / 8 of the face's width,
+            1 by default (8 blocks across). Blur: its radius is `strength` / 8 of the face's width.
+            Blackout has none.
         settings: which models find the face.
 
     Raises:
@@ -64,8 +67,10 @@ class CoveredSource:
             raise SettingsError(
                 f"--method is {method!r}: it must be one of {', '.join(get_args(Method))}."
             )
-        if not strength > 0:
-            raise SettingsError(f"--strength is {strength}: it must be above 0.")
+        if not 0 < strength <= MAX_STRENGTH:
+            raise SettingsError(
+                f"--strength is {strength:g}: it must be above 0, and {MAX_STRENGTH:g} at most."
+            )
         settings = settings or Settings()
         models = Models(settings)
         self._finder = FaceFinder(models.landmarks(), *models.detectors(), choice=settings.face)
