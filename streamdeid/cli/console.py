@@ -6,6 +6,7 @@ import os
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
+from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
@@ -23,7 +24,14 @@ class Terminal(Console):
 
 
 def accept_all_characters() -> None:
-    """Show "?" for what a stream's encoding lacks, in place of failing after hours of work."""
+    """Show "?" for what a stream's encoding lacks, in place of failing after hours of work.
+
+    A stream that was closed before the start (`>&-`) goes nowhere.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  for good
+            setattr(sys, name, nowhere)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -34,7 +34,10 @@ HOW_TO_READ: Final = (
     "How to read it: faces at the verification distance or nearer count as one person's, so the "
     "farther the sides are apart and the less is verified, the better the person is hidden. The "
     "second table looks where the original's face is: what somebody can do who knows where to "
-    "look. The source is the person as the first frame shows them; with pictures of your own, give "
+    "look."
+)
+FIRST_FRAME: Final = (
+    "The source is the person as the first frame shows them; with pictures of your own, give "
     "--source-image."
 )
 
@@ -55,7 +58,8 @@ HOW_TO_READ: Final = (
     show_default=True,
     metavar="FACTOR",
     section="De-identification",
-    help="How coarse: blocks, or the radius of the blur, in eighths of the face's width; above 0.",
+    help="How coarse: blocks, or the radius of the blur, in eighths of the face's width; above 0, "
+    "100 at most.",
 )
 @option(
     "--video",
@@ -81,20 +85,22 @@ def demo(method: Method, strength: float, video: Path | None, **options: Any) ->
 
     clip = demo_clip() if video is None else video
     with TemporaryDirectory() as folder:
-        if video is None and not options["source_images"]:
+        from_first_frame = video is None and not options["source_images"]
+        if from_first_frame:
             portrait = Path(folder, "first-frame.png")
             save_first_frame(str(clip), portrait)
             options["source_images"] = (portrait,)
         evaluation = Evaluation.of_options([clip], **options)
         settings = evaluation.settings
 
-        def work(listener: OnProgress, stop: Event) -> Report:
+        def work(listener: OnProgress | None, stop: Event) -> Report:
             with CoveredSource(str(clip), method, strength, settings) as covered:
                 return evaluate(clip, covered, settings, on_progress=listener, stop=stop)
 
         code = evaluation.run(work)
     if evaluation.shows_table:
-        Terminal().print(f"\n{HOW_TO_READ}", style="dim")
+        explanation = f"{HOW_TO_READ} {FIRST_FRAME}" if from_first_frame else HOW_TO_READ
+        Terminal().print(f"\n{explanation}", style="dim")
     click.get_current_context().exit(code)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
 
 from streamdeid.cli.options import (
+    A_VIDEO,
     frame_options,
     model_options,
     output_options,
@@ -23,8 +23,8 @@ from streamdeid.cli.sections import SectionCommand
     "130 interrupted.  A name that begins with a dash goes after --.  Ctrl-C ends early with the "
     "report of what was seen, marked as incomplete; a second one ends at once.",
 )
-@click.argument("original", type=click.Path())
-@click.argument("deidentified", type=click.Path())
+@click.argument("original", type=A_VIDEO)
+@click.argument("deidentified", type=A_VIDEO)
 @output_options
 @reference_options
 @frame_options
@@ -43,7 +43,7 @@ def evaluate(original: str, deidentified: str, **options: Any) -> None:
     from streamdeid.cli.evaluation import Evaluation
     from streamdeid.engine.evaluate import evaluate as evaluate_videos
 
-    evaluation = Evaluation.of_options([Path(original), Path(deidentified)], **options)
+    evaluation = Evaluation.of_options([original, deidentified], **options)
     work = partial(evaluate_videos, original, deidentified, evaluation.settings)
     code = evaluation.run(lambda listener, stop: work(on_progress=listener, stop=stop))
     click.get_current_context().exit(code)

@@ -18,15 +18,19 @@ from streamdeid.cli.main import ExitCode
 from streamdeid.cli.progress import display
 from streamdeid.condition import Condition
 from streamdeid.engine.events import OnProgress
+from streamdeid.engine.inputs import input_files
 from streamdeid.errors import OutputError, SettingsError
+from streamdeid.report.printable import printable, shown_name
 from streamdeid.report.report import Report
 from streamdeid.report.schema import score_names
 from streamdeid.report.to_json import STANDARD_OUTPUT, check_writable, write_json
 from streamdeid.report.to_terminal import show
 from streamdeid.settings import METRICS, Settings
 
-Work: TypeAlias = Callable[[OnProgress, Event], Report]
-"""An evaluation, ready to go: give it a listener for its progress and the event that stops it."""
+Work: TypeAlias = Callable[[OnProgress | None, Event], Report]
+"""An evaluation, ready to go: give it a listener for its progress and the event that stops it.
+
+Without a listener no scores are computed on the way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +72,7 @@ class Evaluation:
     @classmethod
     def of_options(
         cls,
-        videos: Sequence[Path],
+        videos: Sequence[str | Path],
         *,
         output: Path | None,
         as_json: bool,
@@ -80,7 +84,7 @@ class Evaluation:
         settings = Settings(**choices)
         return cls(
             settings=settings,
-            inputs=[*videos, *settings.source_images, *settings.target_images],
+            inputs=input_files(videos, settings),
             output=output,
             as_json=as_json or output == Path(STANDARD_OUTPUT),
             conditions=conditions,
@@ -103,7 +107,10 @@ class Evaluation:
         for flag, path in given:
             for other in self.inputs:
                 if _same_file(path, other):
-                    raise OutputError(f"{flag} {path} would overwrite the input {other}.")
+                    raise OutputError(
+                        f"{flag} {shown_name(str(path))} would overwrite the input "
+                        f"{shown_name(str(other))}."
+                    )
             check_writable(path, flag)
         if len(given) == 2 and _same_file(given[0][1], given[1][1]):
             raise OutputError(f"--output and --timeline are the same file, {given[0][1]}.")
@@ -138,7 +145,8 @@ class Evaluation:
             elif self.shows_table:
                 show(report, Terminal())
                 if self._file is not None:
-                    Terminal().print(f"Report: {self._file}", style="dim", markup=False)
+                    name = shown_name(str(self._file))
+                    Terminal().print(f"Report: {name}", style="dim", markup=False)
             sys.stdout.flush()
         except BrokenPipeError:  # a reader such as `head` has seen enough; the exit code stands
             forget_standard_output()
@@ -168,11 +176,19 @@ class Evaluation:
 
 
 def _same_file(one: Path, other: Path) -> bool:
-    if one.exists() and other.exists():
+    try:
         return one.samefile(other)
-    return os.path.realpath(one) == os.path.realpath(other)
+    except (OSError, ValueError):  # one of them is not there, or cannot be
+        return str(one) == str(other) or _real(one) == _real(other)
+
+
+def _real(path: Path) -> str:
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # a null byte in the name
+        return str(path)
 
 
 def _say(sentence: str) -> None:
     sys.stdout.flush()
-    click.echo(f"streamdeid: {sentence}", err=True)
+    click.echo(f"streamdeid: {printable(sentence)}", err=True)

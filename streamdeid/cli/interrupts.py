@@ -19,6 +19,9 @@ SHOW_CURSOR = b"\x1b[?25h"  # a live display hides it
 def stop_on_signals(*, quiet: bool) -> Iterator[threading.Event]:
     """An event that the first SIGINT or SIGTERM sets; a second one ends the process at once.
 
+    A signal that was ignored at the start (by `nohup`, or for a job in the background of a script)
+    stays ignored.
+
     Signals come to the main thread only: called from another one, nothing sets the event.
     """
     stop = threading.Event()
@@ -37,7 +40,8 @@ def stop_on_signals(*, quiet: bool) -> Iterator[threading.Event]:
             os.write(2, b"\nstreamdeid: stopping; the report will hold what was seen so far.\n")
 
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, handle) for number in numbers}
+    heeded = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in heeded}
     try:
         yield stop
     finally:

@@ -12,6 +12,7 @@ import click
 from streamdeid import __version__
 from streamdeid.cli.console import accept_all_characters, forget_standard_output
 from streamdeid.errors import StreamdeidError
+from streamdeid.report.printable import printable
 
 HOMES: Final = {
     "evaluate": "streamdeid.cli.evaluate",
@@ -58,8 +59,9 @@ class Commands(click.Group):
             _show(error, str(error), debug=ctx.params["debug"])
             ctx.exit(ExitCode.BAD_INPUT)
         except Exception as error:  # noqa: BLE001  the last door: users see sentences
+            what = " ".join(f"{type(error).__name__}: {error}".split())
             text = (
-                f"this is a fault of streamdeid itself ({type(error).__name__}: {error}). "
+                f"this is a fault of streamdeid itself ({what}). "
                 "Please report it with what --debug shows: streamdeid --debug ..."
             )
             _show(error, text, debug=ctx.params["debug"])
@@ -69,7 +71,7 @@ class Commands(click.Group):
 def _show(error: Exception, text: str, *, debug: bool) -> None:
     if debug:
         traceback.print_exception(error)
-    click.echo(f"streamdeid: {' '.join(text.split())}", err=True)
+    click.echo(f"streamdeid: {printable(text)}", err=True)
 
 
 @click.command(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import click
 from rich.table import Table
@@ -14,7 +15,10 @@ from streamdeid.cli.console import Terminal
 from streamdeid.cli.main import ExitCode
 from streamdeid.cli.options import models_dir_option
 
-COLUMNS: Final = ("name", "task", "size", "licence", "origin")
+COLUMNS: Final = ("name", "task", "size", "licence", "origin", "sha256")
+WRAPPED: Final = ("licence", "origin")
+DIGITS: Final = 12
+"""Of a hash, enough to tell two files apart; --json gives all 64."""
 
 
 @click.group()
@@ -24,15 +28,21 @@ def models() -> None:
 
 @models.command("list")
 @models_dir_option
-def list_command(models_dir: Path | None) -> None:
-    """Name the models, what they do, their licences and where they come from."""
+@click.option("--json", "as_json", is_flag=True, help="Print all that is known of them as JSON.")
+def list_command(models_dir: Path | None, as_json: bool) -> None:
+    """Name the models, what they do, their licences, where they come from, and their hashes."""
     from streamdeid.engine.models import list_models
     from streamdeid.settings import Settings
 
+    records = list_models(Settings(models_dir=models_dir))
+    if as_json:
+        click.echo(json.dumps(records, indent=2, ensure_ascii=False))
+        return
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
     for name in COLUMNS:
-        table.add_column(name, justify="right" if name == "size" else "left", no_wrap=True)
-    for record in list_models(Settings(models_dir=models_dir)):
+        justify: Literal["left", "right"] = "right" if name == "size" else "left"
+        table.add_column(name, justify=justify, no_wrap=name not in WRAPPED, overflow="fold")
+    for record in records:
         table.add_row(*(_cell(name, record) for name in COLUMNS))
     console = Terminal()
     console.print(table)
@@ -59,4 +69,6 @@ def verify(ctx: click.Context, models_dir: Path | None) -> None:
 def _cell(name: str, record: Mapping[str, Any]) -> str:
     if name == "size":
         return f"{record['size'] / 1e6:.1f} MB"
-    return f"{record['name']} {'*' * record['default']}" if name == "name" else str(record[name])
+    if name == "sha256":
+        return str(record["sha256"])[:DIGITS]
+    return f"{record['name']}{'*' * record['default']}" if name == "name" else str(record[name])

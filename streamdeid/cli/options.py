@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -18,7 +19,22 @@ from streamdeid.settings import METRICS, PROVIDERS, Settings
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULTS: Final = Settings()
-A_PATH: Final = click.Path(path_type=Path)
+
+
+class FileName(click.Path):
+    """The name of a file that need not be there."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if "\0" in os.fspath(value):
+            self.fail(f"{value!r} holds a null byte, and no name of a file does.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+A_PATH: Final = FileName(path_type=Path)
+A_VIDEO: Final = FileName()
+SECONDS: Final = re.compile(
+    r"[+-]?(?:[0-9]{1,18}/[0-9]{1,18}|[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})"
+)
 
 
 def seconds_or_auto(text: str) -> Fraction | Literal["auto"]:
@@ -26,6 +42,9 @@ def seconds_or_auto(text: str) -> Fraction | Literal["auto"]:
     if text == "auto":
         return "auto"
     try:
+        # An exponent is refused: Fraction("1e99999999") would compute for hours.
+        if not SECONDS.fullmatch(text):
+            raise ValueError(text)
         return Fraction(text)
     except (ValueError, ZeroDivisionError):
         raise click.BadParameter(f"{text!r} is neither a number of seconds nor 'auto'.") from None
@@ -152,8 +171,8 @@ reference_options = together(
         type=float,
         metavar="DISTANCE",
         section="Who is who",
-        help="Faces nearer than this count as the same person.  [default: the embedder's own, "
-        "0.6 for dlib_resnet]",
+        help="Faces at this distance or nearer count as the same person.  "
+        "[default: the embedder's own, 0.6 for dlib_resnet]",
     ),
 )
 
@@ -192,7 +211,9 @@ frame_options = together(
         type=int,
         metavar="N",
         section="Which frames",
-        help="Score N frame pairs drawn at random.  [default: all of them]",
+        help="Draw N frame pairs at random for the identity scores. All frames are still decoded "
+        "and followed: only the embedding is spared. The timeline may hold distances for more "
+        "frame pairs than were drawn in the end.  [default: all of them]",
     ),
     option(
         "--seed",

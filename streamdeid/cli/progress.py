@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from time import monotonic
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,7 +14,8 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from streamdeid.engine.events import Progress
+from streamdeid.engine.events import OnProgress, Progress
+from streamdeid.report.printable import printable
 from streamdeid.score import Score
 
 FIGURES: Final[Mapping[str, str]] = {
@@ -25,44 +27,17 @@ FIGURES: Final[Mapping[str, str]] = {
 PLAIN_EVERY_S: Final = 5.0
 
 
-class Display(Protocol):
-    """What shows a run; a context manager around it."""
+def display(console: Console, *, quiet: bool) -> AbstractContextManager[OnProgress | None]:
+    """What shows a run while its context lasts: a live display, or lines where no terminal is.
 
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-
-    def __call__(self, progress: Progress) -> None:
-        """Show this event; called from any one thread."""
-        ...
-
-
-def display(console: Console, *, quiet: bool) -> Display:
-    """The display that suits: none, a live one, or plain lines where there is no terminal."""
+    None if `quiet`: where nobody listens, no scores are computed in vain.
+    """
     if quiet:
-        return NoDisplay()
+        return nullcontext()
     return LiveDisplay(console) if console.is_terminal else PlainDisplay(console)
 
 
-class NoDisplay:
-    """Shows nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
-
-    def __call__(self, progress: Progress) -> None:  # noqa: ARG002
-        return
-
-
-class PlainDisplay(NoDisplay):
+class PlainDisplay:
     """A line every few seconds, as logs want them; messages at once."""
 
     def __init__(self, console: Console, every_s: float = PLAIN_EVERY_S) -> None:
@@ -70,9 +45,16 @@ class PlainDisplay(NoDisplay):
         self._every_s = every_s
         self._next_s = monotonic() + every_s
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
     def __call__(self, progress: Progress) -> None:
         if progress.message:
-            self._console.print(progress.message, soft_wrap=True, markup=False, highlight=False)
+            message = printable(progress.message)
+            self._console.print(message, soft_wrap=True, markup=False, highlight=False)
         if monotonic() >= self._next_s:
             self._next_s = monotonic() + self._every_s
             parts = [_share(progress), *_pace(progress), *figures(progress.scores)]
@@ -108,7 +90,7 @@ class LiveDisplay:
 
     def __call__(self, progress: Progress) -> None:
         if progress.message:
-            self._live.console.print(progress.message, markup=False, highlight=False)
+            self._live.console.print(printable(progress.message), markup=False, highlight=False)
         self._bars.update(
             self._task,
             total=progress.duration_s,

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from pathlib import Path
 from typing import Final
 
 from streamdeid.errors import OutputError
+from streamdeid.report.printable import shown_name
 from streamdeid.report.report import Report
 
 STANDARD_OUTPUT: Final = "-"
+
+_KEPT: Final = " The report that was there before is untouched."
 
 
 def write_json(report: Report, path: str | os.PathLike[str]) -> None:
@@ -24,16 +28,19 @@ def write_json(report: Report, path: str | os.PathLike[str]) -> None:
     """
     place = Path(os.path.realpath(path))  # a link stays a link
     data = report.to_json().encode()
+    mode = None
     try:
-        if place.exists() and not place.is_file():
-            with place.open("wb") as file:
+        mode = _mode(Path(path))
+        if mode is not None and not stat.S_ISREG(mode):
+            with Path(path).open("wb") as file:
                 file.write(data)
         else:
             _replace(place, data)
     except OSError as error:
-        kept = " The report that was there before is untouched." if place.is_file() else ""
+        kept = "" if mode is None or not stat.S_ISREG(mode) else _KEPT
+        name = shown_name(str(path))
         raise OutputError(
-            f"the report {os.fspath(path)} cannot be written: {error.strerror or error}.{kept}"
+            f"the report {name} cannot be written: {error.strerror or error}.{kept}"
         ) from error
 
 
@@ -44,16 +51,25 @@ def check_writable(path: str | os.PathLike[str], flag: str) -> None:
         flag: the option that named it, for the sentence: "--output".
 
     Raises:
-        OutputError: its folder is missing or not writable, or `path` is a folder itself.
+        OutputError: its folder is missing or not writable, `path` is a folder itself, or a pipe
+            with a name, which would wait for its reader when all the work is done.
     """
-    place = Path(os.path.realpath(path))
-    shown = f"{flag} {os.fspath(path)}"
-    if place.is_dir():
-        raise OutputError(f"{shown} is a folder: name a file in it.")
-    if place.exists() and not os.access(place, os.W_OK):
-        raise OutputError(f"{shown} is write-protected: choose another name.")
-    if place.exists() and not place.is_file():
-        return
+    shown = f"{flag} {shown_name(os.fspath(path))}"
+    try:
+        place = Path(os.path.realpath(path))
+        mode = _mode(Path(path))
+    except (OSError, ValueError) as error:  # a name too long, or with a null byte
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{shown} cannot be the name of a file: {reason}.") from error
+    if mode is not None:
+        if stat.S_ISDIR(mode):
+            raise OutputError(f"{shown} is a folder: name a file in it.")
+        if not os.access(path, os.W_OK):
+            raise OutputError(f"{shown} is write-protected: choose another name.")
+        if stat.S_ISCHR(mode) or _is_open_pipe(mode, place):
+            return
+        if not stat.S_ISREG(mode):
+            raise OutputError(f"{shown} is a pipe or a device: name a file, or use -o - and |.")
     if not place.parent.is_dir():
         raise OutputError(f"{shown}: there is no folder {place.parent}; create it first.")
     # Asking for permissions is not enough: root has them all, read-only disks do not care.
@@ -66,6 +82,23 @@ def check_writable(path: str | os.PathLike[str], flag: str) -> None:
             f"{shown}: nothing can be written in the folder {place.parent}: "
             f"{error.strerror or error}."
         ) from error
+
+
+def _mode(path: Path) -> int | None:
+    """What is at `path`, as `os.stat` has it; None where there is nothing.
+
+    Raises:
+        OSError: there cannot be anything; the name is too long, say.
+    """
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _is_open_pipe(mode: int, place: Path) -> bool:
+    """One that a shell has opened, /dev/stdout or /dev/fd/63: it leads to no name of its own."""
+    return stat.S_ISFIFO(mode) and not place.exists()
 
 
 def _replace(place: Path, data: bytes) -> None:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from streamdeid.pair import SIDES
 from streamdeid.report.page import HEADS, Page
+from streamdeid.report.printable import printable, shown_name
 from streamdeid.report.report import Report
 from streamdeid.score import Score
 
@@ -46,7 +47,7 @@ COUNTS: Final = {
     "unpaired": "without a partner",
     "corrupt": "with corrupt data",
     "with_face": "with a face",
-    "detected": "of them seen by a detector, too",
+    "detected": "detector looks that confirmed it",
     "lost_by_deidentified": "face in the original only",
     "invented_by_deidentified": "face in the de-identified only",
     "several_faces": "with several faces",
@@ -79,16 +80,25 @@ def show(report: Report, console: Console) -> None:
         page.title("Frames")
         for name, counts in _counts(report.coverage):
             page.row(COUNTS[name], {side: Text(f"{count:,}") for side, count in counts.items()})
+            if name == "several_faces":
+                page.remark("several faces were seen; one was followed (--face)")
+        if drawn := report.settings.get("frames"):
+            seed = report.settings.get("seed")
+            page.remark(f"identity: up to {drawn:,} frame pairs drawn, seed {seed}")
     speeds = [(report.performance.get(name), words) for name, words in SPEEDS.items()]
     if facts := [words.format(number) for number, words in speeds if number is not None]:
         page.say(Text("\nSpeed", style="bold").append(f"  {', '.join(facts)}", style="not bold"))
     if report.notes:
         page.say(Text("\nNotes", style="bold"))
-        page.items(report.notes)
+        page.items(map(printable, report.notes))
 
 
 def _show_stream(side: str, stream: Mapping[str, Any], page: Page) -> None:
-    head, uri, facts = f"{HEADS[side]:15}", str(stream.get("uri", "")), _stream_facts(stream)
+    head, uri, facts = (
+        f"{HEADS[side]:15}",
+        shown_name(str(stream.get("uri", ""))),
+        _stream_facts(stream),
+    )
     gap = "  "
     if cell_len(head + uri + gap + facts) > page.width:
         gap = "\n" + " " * len(head)
@@ -116,6 +126,7 @@ def _show_scores(kinds: Mapping[str, Sides], page: Page, said: set[str]) -> None
     A reason that is in `said` was given for an earlier group, and is not repeated.
     """
     missing: dict[str, list[str]] = {}
+    limits: list[str] = []
     for kind, sides in kinds.items():
         label = LABELS.get(kind, _words(kind))
         reasons = {side: score.reason for side, score in sides.items() if score.reason}
@@ -126,11 +137,18 @@ def _show_scores(kinds: Mapping[str, Sides], page: Page, said: set[str]) -> None
         ranges = {_column(side): _range(score) for side, score in sides.items()}
         page.row(label, values, ranges)
         for side, reason in reasons.items():
-            page.remark(f"{HEADS[side]}: {reason}" if len(sides) > 1 else reason)
+            if sides[side].value is not None:
+                limits.append(reason)
+            else:
+                page.remark(f"{HEADS[side]}: {reason}" if len(sides) > 1 else reason)
     for reason, labels in missing.items():
         if reason not in said:
-            page.remark(f"no {', '.join(labels)}: {reason}")
-    said.update(missing)
+            gap = "; " if any("," in label for label in labels) else ", "
+            page.remark(f"no {gap.join(labels)}: {reason}")
+    for reason in dict.fromkeys(limits):
+        if reason not in said:
+            page.remark(reason)
+    said.update(missing, limits)
     scores = [score for sides in kinds.values() for score in sides.values()]
     for remark in _remarks(scores):
         page.remark(remark)
@@ -186,13 +204,16 @@ def _value(score: Score) -> Text:
     if score.value is None:
         return Text("—", style="dim")
     if score.unit == "rate":
-        return Text(f"{score.value:.1%}", style="bold")
+        return Text(f"{score.value:.1%}", style="bold").append(
+            f" of {score.count:,}", style="not bold"
+        )
     if score.unit == "frames":
         unit = "frame" if score.value == 1 else "frames"
         text = Text(f"{score.value:.0f} {unit}", style="bold")
         start = score.details.get("start_s")
         return text if start is None else text.append(f" at {start:.1f} s", style="not bold")
-    text = Text(f"{score.value:.3f}", style="bold")
+    unit = " dB" if score.unit == "dB" else ""
+    text = Text(f"{score.value:.3f}{unit}", style="bold")
     return text if score.std is None else text.append(f" ± {score.std:.3f}", style="not bold")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image as PillowImage
 
+from streamdeid.inference.manifest import Manifest
 from streamdeid.report.report import Report
 from tests.cli.conftest import FRAMES, Run, is_one_sentence
 from tests.videos import Image, write_audio
@@ -128,6 +129,72 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(
     assert (result.exit_code, is_one_sentence(result.stderr)) == (2, True)
 
 
+def video_by_url(clip: Path, picture: Path, models: Path) -> tuple[list[str], Path]:  # noqa: ARG001
+    return [clip.as_uri(), str(clip)], clip
+
+
+def picture_in_a_folder(clip: Path, picture: Path, models: Path) -> tuple[list[str], Path]:  # noqa: ARG001
+    return [str(clip), str(clip), "--source-image", str(picture.parent)], picture
+
+
+def model(clip: Path, picture: Path, models: Path) -> tuple[list[str], Path]:  # noqa: ARG001
+    return [str(clip), str(clip), "--models-dir", str(models)], models / "landmarks.onnx"
+
+
+def manifest(clip: Path, picture: Path, models: Path) -> tuple[list[str], Path]:  # noqa: ARG001
+    return [str(clip), str(clip), "--models-dir", str(models)], models / "manifest.toml"
+
+
+def brought_model(clip: Path, picture: Path, models: Path) -> tuple[list[str], Path]:
+    path = models / "brought.onnx"
+    path.symlink_to(picture)
+    return [str(clip), str(clip), "--embedder", f"insightface:{path}"], picture
+
+
+@pytest.mark.parametrize(
+    "give", [video_by_url, picture_in_a_folder, model, manifest, brought_model]
+)
+def test_no_input_is_written_over(
+    give: Callable[[Path, Path, Path], tuple[list[str], Path]],
+    run: Run,
+    frames: list[Image],
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "people").mkdir()
+    clip, picture = tmp_path / "a.mp4", tmp_path / "people" / "anna.png"
+    clip.write_bytes(b"a video")
+    PillowImage.fromarray(frames[0]).save(picture)
+    models = tmp_path / "models"
+    models.mkdir()
+    for file in Manifest.load().folder.iterdir():
+        (models / file.name).symlink_to(file)
+    arguments, kept = give(clip, picture, models)
+    before = kept.read_bytes()
+    result = run("evaluate", *arguments, "-o", kept)
+    assert result.exit_code == 2
+    assert is_one_sentence(result.stderr), result.stderr
+    assert f"--output {kept} would overwrite the input" in " ".join(result.stderr.split())
+    assert kept.read_bytes() == before
+
+
+@pytest.mark.parametrize("flag", ["--output", "--timeline", "--source-image", "--models-dir"])
+def test_a_name_that_no_file_can_have(flag: str, run: Run, clip: Path) -> None:
+    result = run("evaluate", clip, clip, flag, "a" * 300 + ".csv")
+    assert result.exit_code == 2
+    assert is_one_sentence(result.stderr), result.stderr
+    result = run("evaluate", clip, clip, flag, "nul\0.csv")
+    assert result.exit_code == 2
+    assert r"'nul\x00.csv' holds a null byte" in result.stderr
+
+
+def test_a_name_is_told_as_it_is_but_cannot_command_the_terminal(run: Run, clip: Path) -> None:
+    result = run("evaluate", "two  blanks.mp4", clip)
+    assert "two  blanks.mp4" in result.stderr
+    result = run("evaluate", "red\x1b[31m.mp4", clip)
+    assert is_one_sentence(result.stderr), result.stderr
+    assert r"red\x1b[31m.mp4" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
@@ -135,6 +202,8 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(
         (["--face", "-1"], "--face"),
         (["--face", "prettiest"], "--face"),
         (["--threshold", "-0.5"], "--threshold"),
+        (["--threshold", "inf"], "--threshold"),
+        (["--offset", "1000001"], "--offset"),
         (["--confirm-every", "0"], "--confirm-every"),
         (["--embedder", "nobody"], "--embedder"),
         (["--detector", "blazefaces"], "--detector"),
@@ -154,6 +223,9 @@ def test_a_choice_that_makes_no_sense(options: list[str], named: str, run: Run, 
     [
         (["--offset", "soon"], "'soon' is neither a number of seconds nor 'auto'."),
         (["--offset", "1/0"], "'1/0' is neither a number of seconds nor 'auto'."),
+        (["--offset", "1e99999999"], "'1e99999999' is neither"),
+        (["--offset", "1e-99999999"], "'1e-99999999' is neither"),
+        (["--offset", "1" * 5000], "is neither a number of seconds nor 'auto'."),
         (["--frames", "few"], "'few' is not a valid integer"),
         (["--provider", "abacus"], "'abacus' is not one of 'auto', 'cpu', 'cuda', 'tensorrt'"),
         (["--fail-if", "a > b > c"], "is not NAME COMPARISON NUMBER"),

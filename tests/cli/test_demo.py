@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streamdeid.cli.demo import HOW_TO_READ
+from streamdeid.cli.demo import FIRST_FRAME, HOW_TO_READ
 from streamdeid.report.report import Report
 from tests.cli.conftest import FRAMES, Run, is_one_sentence
 
@@ -23,7 +23,26 @@ def test_the_demo_evaluates_a_covered_face(
     assert report.complete
     assert report.coverage["paired"] == FRAMES
     assert report.coverage["original"]["with_face"] == FRAMES
-    assert " ".join(HOW_TO_READ.split()) in " ".join(result.stdout.split())
+    told = " ".join(result.stdout.split())
+    assert HOW_TO_READ in told
+    assert FIRST_FRAME not in told
+
+
+def test_without_a_picture_the_source_is_the_first_frame(
+    run: Run, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamdeid.cli.demo.demo_clip", lambda: clip)
+    result = run("demo", "--metrics", "identity")
+    assert result.exit_code == 0, result.stderr
+    assert f"{HOW_TO_READ} {FIRST_FRAME}" in " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize("strength", ["inf", "nan", "1e9"])
+def test_a_strength_beyond_sense_is_told(strength: str, run: Run, clip: Path) -> None:
+    result = run("demo", "--video", clip, "--strength", strength)
+    assert result.exit_code == 2
+    assert is_one_sentence(result.stderr), result.stderr
+    assert "--strength" in result.stderr
 
 
 def test_quiet_and_json_leave_the_explanation_out(run: Run, clip: Path) -> None:

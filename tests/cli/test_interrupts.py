@@ -15,6 +15,7 @@ import pytest
 
 from streamdeid.cli.interrupts import stop_on_signals
 from streamdeid.report.report import Report
+from tests.conftest import RunPython
 
 PATIENCE_S = 60
 LENGTH = 120  # frame pairs of the whole clip
@@ -85,6 +86,35 @@ def test_the_handlers_that_were_there_before_come_back() -> None:
         signal.raise_signal(signal.SIGINT)
         assert stop.is_set()
     assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_a_signal_that_was_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stop_on_signals(quiet=True) as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert not stop.is_set()
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_signal_while_modules_load_ends_in_silence(run_python: RunPython) -> None:
+    result = run_python("""
+import sys
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == "click":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+from streamdeid.__main__ import run
+try:
+    run()
+except SystemExit as end:
+    print(end.code)
+""")
+    assert result.stdout == "130\n"
+    assert result.stderr == ""
 
 
 def test_in_another_thread_nothing_is_touched() -> None:

@@ -11,6 +11,7 @@ import pytest
 import streamdeid
 from streamdeid.errors import InputError
 from tests.cli.conftest import Run, is_one_sentence
+from tests.conftest import RunPython
 
 COMMANDS = (
     [],
@@ -121,6 +122,38 @@ def test_a_reader_that_goes_away_is_no_fault(python_environment: dict[str, str])
         process.stdout.close()
         assert process.stderr.read() == ""
         assert process.wait() == 2
+
+
+def test_a_standard_output_that_was_closed_costs_no_verdict(
+    python_environment: dict[str, str], clip: Path
+) -> None:
+    command = 'exec "$0" -m streamdeid evaluate "$1" "$1" --metrics identity --fail-if "$2" >&-'
+    condition = "identity.distance_between_sides < 0.1"
+    result = subprocess.run(
+        ["sh", "-c", command, sys.executable, str(clip), condition],
+        env=python_environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert result.returncode == 1, result.stderr
+    assert "holds: it is 0" in result.stderr
+
+
+def test_the_command_gives_openblas_one_thread_unless_told_otherwise(run_python: RunPython) -> None:
+    for told, used in ((None, "1"), ("3", "3")):
+        result = run_python(f"""
+import os, sys
+os.environ.pop("OPENBLAS_NUM_THREADS", None)
+if {told!r}:
+    os.environ["OPENBLAS_NUM_THREADS"] = {told!r}
+sys.argv = ["streamdeid", "--version"]
+from streamdeid.__main__ import run
+try:
+    run()
+finally:
+    print(os.environ["OPENBLAS_NUM_THREADS"], "numpy" in sys.modules)
+""")
+        assert result.stdout.splitlines()[-1] == f"{used} False"
 
 
 def test_a_terminal_that_knows_few_characters_is_no_fault(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -22,7 +23,18 @@ def test_the_models_are_listed(run: Run) -> None:
     assert result.exit_code == 0
     for name in Manifest.load().names():
         assert name in result.stdout
+        assert Manifest.load().spec(name).sha256[:12] in result.stdout
     assert "MB" in result.stdout
+    assert "…" not in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_the_list_as_json_holds_whole_hashes(run: Run) -> None:
+    records = json.loads(run("models", "list", "--json").stdout)
+    assert [record["name"] for record in records] == list(Manifest.load().names())
+    for record in records:
+        assert record["sha256"] == Manifest.load().spec(record["name"]).sha256
+        assert record["origin"]
 
 
 def test_untouched_models_are_ok(run: Run, models: Path) -> None:

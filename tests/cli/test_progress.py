@@ -10,7 +10,6 @@ from rich.console import Console
 from streamdeid.cli import progress as progress_module
 from streamdeid.cli.progress import (
     LiveDisplay,
-    NoDisplay,
     PlainDisplay,
     clock,
     display,
@@ -80,14 +79,11 @@ def test_a_terminal_gets_a_bar_that_goes_away(width: int) -> None:
 def test_the_display_suits_where_it_is_shown() -> None:
     assert type(display(a_console(terminal=True)[0], quiet=False)) is LiveDisplay
     assert type(display(a_console(terminal=False)[0], quiet=False)) is PlainDisplay
-    assert type(display(a_console(terminal=True)[0], quiet=True)) is NoDisplay
 
 
-def test_quiet_shows_neither_lines_nor_messages(capfd: pytest.CaptureFixture[str]) -> None:
-    with NoDisplay() as show:
-        show(HALFWAY)
-        show(MESSAGE)
-    assert capfd.readouterr() == ("", "")
+def test_when_quiet_nobody_listens() -> None:
+    with display(a_console(terminal=True)[0], quiet=True) as listener:
+        assert listener is None
 
 
 def test_figures_without_a_value_are_left_out() -> None:

@@ -132,6 +132,28 @@ def test_a_bad_place_is_told_in_one_sentence(tmp_path: Path) -> None:
         check_writable(tmp_path / "file" / "report.json", "--output")
 
 
+@pytest.mark.parametrize("name", ["r" * 300, "nul\0.json"])
+def test_a_name_that_no_file_can_have_is_told_in_one_sentence(name: str, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"--output .* cannot be the name of a file"):
+        check_writable(tmp_path / name, "--output")
+
+
+def test_a_pipe_with_a_name_is_refused_before_the_work(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OutputError, match=r"--output \S+/pipe is a pipe or a device"):
+        check_writable(tmp_path / "pipe", "--output")
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="needs a /dev/fd")
+def test_a_pipe_that_is_open_is_written_to() -> None:
+    reading, writing = os.pipe()
+    check_writable(f"/dev/fd/{writing}", "--output")
+    write_json(a_report(), f"/dev/fd/{writing}")
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as file:
+        assert file.read() == a_report().to_json()
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a /proc")
 def test_a_folder_that_even_root_cannot_write_to_is_found_out() -> None:
     with pytest.raises(OutputError, match=r"--timeline /proc/rows\.csv: nothing can be written"):

@@ -82,7 +82,7 @@ def row(text: str, label: str) -> list[str]:
 def test_scores_stand_under_their_side() -> None:
     text = shown(REPORT)
     assert row(text, "distance to source")[1:] == ["0.312 ± 0.041", "0.712 ± 0.041"]
-    assert row(text, "verified as source")[1:] == ["31.2%", "71.2%"]
+    assert row(text, "verified as source")[1:] == ["31.2% of 40", "71.2% of 40"]
     assert row(text, "longest run verified")[1:] == ["12 frames at 3.4 s"]
     assert row(text, "distance between sides")[1:] == ["0.700"]
     heads = [line.split() for line in text.splitlines() if line.strip().endswith("de-identified")]
@@ -107,6 +107,48 @@ def test_a_reason_is_given_once() -> None:
         for group in ("identity", "identity_paired")
     ]
     assert shown(a_report(scores=tuple(scores))).count("no picture") == 1
+
+
+def test_reasons_of_labels_with_commas_can_be_told_apart() -> None:
+    scores = [
+        Score(f"quality.ms_ssim.{part}", None, "similarity", 0, reason="too small")
+        for part in ("face", "frame")
+    ]
+    assert "no MS-SSIM, face; MS-SSIM, frame: too small" in shown(a_report(scores=tuple(scores)))
+
+
+def test_what_limits_a_value_is_a_remark_below_the_group() -> None:
+    few = "14 rows say little."
+    scores = tuple(
+        Score(f"realism.{name}", 1.5, "squared", 14, reason=few)
+        for name in ("fid_i3d", "fid_i3d.noise_floor", "fvd")
+    )
+    text = shown(a_report(scores=scores))
+    assert text.count(few) == 1
+    lines = [line.strip() for line in text.splitlines()]
+    first = next(n for n, line in enumerate(lines) if line.startswith("Fréchet distance, I3D"))
+    assert lines[first + 1].startswith("of the original to itself")
+    assert lines[first + 3] == few
+
+
+def test_what_was_drawn_is_told_once() -> None:
+    text = shown(a_report(coverage={"paired": 99}, settings={"frames": 50, "seed": 7}))
+    assert text.count("up to 50 frame pairs drawn, seed 7") == 1
+    assert "drawn" not in shown(REPORT)
+
+
+def test_several_faces_are_explained_where_there_were_any() -> None:
+    sides = {side: {"several_faces": 3} for side in SIDES}
+    assert "several faces were seen; one was followed (--face)" in shown(a_report(coverage=sides))
+    assert "several faces" not in shown(REPORT)
+
+
+def test_a_name_cannot_command_the_terminal() -> None:
+    report = a_report(streams={"original": {"uri": "a\x1b[2J  b.mp4"}}, notes=("a\x1b[2J.",))
+    text = shown(report)
+    assert "\x1b" not in text
+    assert r"'a\x1b[2J  b.mp4'" in text
+    assert r"- a\x1b[2J." in text
 
 
 def test_a_side_without_a_value_says_why() -> None:
