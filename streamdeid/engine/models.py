@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from streamdeid.engine.memory import give_back_large_blocks
 from streamdeid.errors import ModelError, SettingsError
 from streamdeid.inference.insightface import BROUGHT, InsightFaceDetector, InsightFaceEmbedder
 from streamdeid.inference.manifest import Manifest
@@ -20,6 +21,8 @@ _DETECTORS: Final[Mapping[str, Callable[[Session], Detector]]] = {
     "blazeface": BlazeFace,
     "centerface": CenterFace,
 }
+# These metrics run I3D a second and third time, on both sides.
+_MORE_I3D: Final = frozenset({"fvd", "fsmetric"})
 _OTHERS: Final = {
     "detector": ("auto", f"or {BROUGHT}PATH"),
     "embedder": (f"or {BROUGHT}PATH",),
@@ -40,6 +43,7 @@ class Models:
     """
 
     def __init__(self, settings: Settings) -> None:
+        give_back_large_blocks()
         self._settings = settings
         self._manifest = Manifest.load(settings.resolved_models_dir())
         self._sessions: dict[str, Session] = {}
@@ -75,8 +79,13 @@ class Models:
         raise ModelError(f"the manifest names an alignment {rule!r} that nobody knows.")
 
     def motion(self) -> Session:
-        """I3D, a network that takes a video in pieces."""
-        return self._session(self._manifest.default("motion").name, "motion")
+        """I3D, a network that takes a video in pieces.
+
+        One call at once holds 170 MiB, and six would be made: so a run with all metrics stays below
+        900 MiB at 640x480. With its two calls alone it may take both cores.
+        """
+        at_once = 1 if _MORE_I3D.intersection(self._settings.metrics) else 2
+        return self._session(self._manifest.default("motion").name, "motion", at_once)
 
     def records(self) -> tuple[dict[str, Any], ...]:
         """What the report says of the models that were loaded."""
@@ -112,14 +121,16 @@ class Models:
             model = self._brought[name] = kind(path, self._settings.provider)
         return model
 
-    def _session(self, name: str, task: str) -> Session:
+    def _session(self, name: str, task: str, at_once: int | None = None) -> Session:
         if name not in self._sessions:
             if name not in self._manifest.names(task):
                 raise SettingsError(
                     f"--{task} is {name!r}: it must be "
                     f"{', '.join((*self._manifest.names(task), *_OTHERS.get(task, ())))}."
                 )
-            self._sessions[name] = Session(self._manifest.spec(name), self._settings.provider)
+            self._sessions[name] = Session(
+                self._manifest.spec(name), self._settings.provider, at_once=at_once
+            )
         return self._sessions[name]
 
 

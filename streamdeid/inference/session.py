@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from threading import BoundedSemaphore
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -45,13 +47,21 @@ class Session:
         provider: what the model really runs on.
     """
 
-    def __init__(self, spec: ModelSpec, provider: ProviderChoice = "cpu", threads: int = 1) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        provider: ProviderChoice = "cpu",
+        threads: int = 1,
+        at_once: int | None = None,
+    ) -> None:
         """Check the model file's hash and load it.
 
         Args:
             spec: from the manifest.
             provider: "auto" takes CUDA where it starts, else the CPU.
             threads: that one call may compute in, at least 1.
+            at_once: calls that compute at the same time, while others wait; None: all. A large
+                model keeps the memory of a call, once for each that it ever did at once.
 
         Raises:
             ModelError: the file is missing, changed, or not readable as this model.
@@ -63,6 +73,7 @@ class Session:
         self.spec = spec
         content = spec.read()
         self._session, self.provider = _open(spec, content, provider, threads)
+        self._turn = nullcontext() if at_once is None else BoundedSemaphore(at_once)
         self._outputs = [output.name for output in spec.outputs]
         self._states = {
             value.name.removeprefix(_STATE): tuple(value.shape[1:])
@@ -105,7 +116,8 @@ class Session:
 
     def _run(self, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
         try:
-            return tuple(self._session.run(outputs, inputs))
+            with self._turn:
+                return tuple(self._session.run(outputs, inputs))
         except Exception as error:
             # ONNX Runtime's exceptions share no base class of their own.
             if type(error).__name__ != "InvalidArgument" and not isinstance(error, ValueError):

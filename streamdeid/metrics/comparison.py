@@ -41,6 +41,7 @@ class FaceComparison:
         # One vector each: NaN where there is none, which makes all distances to it NaN.
         self._references = {role: matcher.vectors([references.of(role)])[0] for role in ROLES}
         self._pairs = 0
+        self._exposed = {"source": 0, BETWEEN: 0}
         self._distances = {stem: Distances(matcher) for stem in self.stems}
         self._runs = {side: LongestRun() for side in self._sides}
         self._spreads = {side: RunningSpread() for side in SIDES}
@@ -79,6 +80,10 @@ class FaceComparison:
         for side, run in self._runs.items():
             verified = distances[f"distance_to_source.{side}"] <= self._matcher.threshold
             run.update(index[verified], time_s[verified])
+        seen = ~np.isnan(faces.original[:, 0])
+        for what, stem in (("source", "distance_to_source.deidentified"), (BETWEEN, BETWEEN)):
+            recognised = distances[stem] <= self._matcher.threshold
+            self._exposed[what] += int(np.count_nonzero(recognised & seen))
         for side, vectors in faces.items():
             self._spreads[side].update(vectors[~np.isnan(vectors[:, 0])])
         self._pairs += len(index)
@@ -91,6 +96,8 @@ class FaceComparison:
             self._runs[side].merge(run)
         for side, spread in other._spreads.items():
             self._spreads[side].merge(spread)
+        for what, count in other._exposed.items():
+            self._exposed[what] += count
         self._pairs += other._pairs
 
     def scores(self, no_face: Mapping[str, str], details: Mapping[str, Any]) -> list[Score]:
@@ -103,7 +110,9 @@ class FaceComparison:
         scores = [
             *(self._distance_scores(no_face)),
             *(self._run_score(side, no_face) for side in self._sides),
+            self._exposed_score("source", "exposed_as_source.deidentified", no_face),
             *(self._between_scores(no_face)),
+            self._exposed_score(BETWEEN, "exposed_between_sides", no_face),
         ]
         return [
             replace(s, name=f"{self._prefix}.{s.name}", details={**s.details, **details})
@@ -113,6 +122,8 @@ class FaceComparison:
     def to_state(self) -> State:
         return {
             "pairs": self._pairs,
+            "exposed_as_source": self._exposed["source"],
+            "exposed_between_sides": self._exposed[BETWEEN],
             "distances": {_key(k): v.to_state() for k, v in self._distances.items()},
             "runs": {side: run.to_state() for side, run in self._runs.items()},
             "spreads": {side: spread.to_state() for side, spread in self._spreads.items()},
@@ -122,6 +133,10 @@ class FaceComparison:
         """Raises: ValueError if a value is missing or makes no sense; then nothing has changed."""
         read = StateReader(state, f"{type(self).__name__} {self._prefix}")
         pairs = read.integer("pairs", minimum=0)
+        exposed = {
+            "source": read.integer("exposed_as_source", minimum=0),
+            BETWEEN: read.integer("exposed_between_sides", minimum=0),
+        }
         distances = StateReader(read.child("distances"), "distances")
         runs = StateReader(read.child("runs"), "runs")
         spreads = StateReader(read.child("spreads"), "spreads")
@@ -130,7 +145,7 @@ class FaceComparison:
             {side: LongestRun.from_state(runs.child(side)) for side in self._sides},
             {side: RunningSpread.from_state(spreads.child(side)) for side in SIDES},
         )
-        self._pairs = pairs
+        self._pairs, self._exposed = pairs, exposed
         self._distances, self._runs, self._spreads = loaded
 
     def _distance_scores(self, no_face: Mapping[str, str]) -> list[Score]:
@@ -141,6 +156,22 @@ class FaceComparison:
             *(of[k].distance_score("distance_to_{}.{}".format(*k), missing[k]) for k in kinds),
             *(of[k].verified_score("verified_as_{}.{}".format(*k), missing[k]) for k in kinds),
         ]
+
+    def _exposed_score(self, what: str, name: str, no_face: Mapping[str, str]) -> Score:
+        """The share of the *original's* faces that are recognised in the de-identified video.
+
+        Unlike a verification rate it has a value where the de-identified video shows no face: then
+        nobody is recognised.
+        """
+        count, exposed = self.faces.original, self._exposed[what]
+        details = {"threshold": self._matcher.threshold, "exposed": exposed}
+        if what == "source" and np.isnan(self._references["source"]).any():
+            reason = self._why_missing("source", "deidentified", no_face)
+            return Score(name, None, "rate", 0, reason=reason, details=details)
+        if count == 0:
+            reason = no_face["original"] if self._pairs else NOTHING_SEEN
+            return Score(name, None, "rate", 0, reason=reason, details=details)
+        return Score(name, exposed / count, "rate", count, details=details)
 
     def _run_score(self, side: str, no_face: Mapping[str, str]) -> Score:
         name, unit = f"longest_run_as_source.{side}", "frames"

@@ -11,7 +11,7 @@ import numpy as np
 from streamdeid.metrics.comparison import FaceComparison
 from streamdeid.metrics.matcher import Matcher
 from streamdeid.metrics.metric import Cell
-from streamdeid.metrics.references import References
+from streamdeid.metrics.references import ROLES, References
 from streamdeid.observations import IdentityReading
 from streamdeid.pair import Pair
 from streamdeid.score import Score
@@ -26,6 +26,9 @@ LOW_DETAIL = 0.25
 # Readings are added together, because numpy's price is by the call: 32 at once cost a fifteenth
 # of what they cost one by one (0.1 ms each instead of 1.6 on a busy core).
 _BATCH = 32
+
+CLOSE = 1.1
+"""Two people within this multiple of the threshold are too alike for a verdict on who is seen."""
 
 NO_FACE = {
     "original": "no face was found in the original video",
@@ -79,8 +82,8 @@ class IdentityDistance:
         return {
             "distance": self._matcher.distance,
             "threshold": self._matcher.threshold,
-            "source": self._references.source is not None,
-            "target": self._references.target is not None,
+            "source": self._references.fingerprint("source"),
+            "target": self._references.fingerprint("target"),
         }
 
     @property
@@ -119,7 +122,7 @@ class IdentityDistance:
     def result(self) -> list[Score]:
         settled = self._settled()
         return [
-            *settled._own.scores(NO_FACE, details={}),
+            *settled._own.scores(NO_FACE, details=settled._own_details()),
             *settled._paired.scores(settled._why_no_crop(), details=settled._paired_details()),
         ]
 
@@ -193,6 +196,20 @@ class IdentityDistance:
         elif not self._paired.faces.original:
             why = nowhere
         return {"original": NO_FACE["original"], "deidentified": why, "both": nowhere}
+
+    def _own_details(self) -> dict[str, Any]:
+        """Whether the references can be told apart at all, by this embedder at this threshold."""
+        source, target = (self._matcher.vectors([self._references.of(role)]) for role in ROLES)
+        apart = float(self._matcher.distances(source, target)[0])
+        if np.isnan(apart):
+            return {}
+        details: dict[str, Any] = {"source_to_target": apart}
+        if apart <= CLOSE * self._matcher.threshold:
+            details["caution"] = (
+                f"the source and the target are themselves {apart:.2f} apart, near the threshold "
+                f"of {self._matcher.threshold:g}: the embedder hardly tells these two people apart"
+            )
+        return details
 
     def _paired_details(self) -> dict[str, Any]:
         details: dict[str, Any] = {"flat_crops": self._flat_crops, "low_detail_rate": None}

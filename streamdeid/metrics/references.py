@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 
 from streamdeid.observations import Embedding
 
@@ -31,6 +32,11 @@ class References:
     def dim(self) -> int | None:
         """Length of the references; None if there is none."""
         return next((len(r) for r in (self.source, self.target) if r is not None), None)
+
+    def fingerprint(self, role: str) -> str | None:
+        """A hash that tells this reference from others without saying what it is; None without."""
+        reference = self.of(role)
+        return None if reference is None else sha256(reference.tobytes()).hexdigest()[:16]
 
     def of(self, role: str) -> Embedding | None:
         """The reference called "source" or "target"."""

@@ -71,7 +71,7 @@ class ContinualI3D:
     stride = _STEP
 
     def __init__(
-        self, session: Session, *, chunk: int = 16, input_range: InputRange = "-1..1"
+        self, session: Session, *, chunk: int = 8, input_range: InputRange = "-1..1"
     ) -> None:
         if chunk < _STEP or chunk % _STEP:
             raise ValueError(f"chunk is {chunk}, but must be a multiple of {_STEP}")
@@ -157,6 +157,7 @@ class I3DClips:
             raise ValueError(f"length is {length}, but must be 16, 24, 32, ...")
         self._session = session
         self._clips = ClipBuffer[FaceCrop](length, stride)
+        self._frames = np.empty((_STEP, *_SHAPE), np.float32)
         self.delay: int | None = self._clips.delay
         self.stride = stride
         self.unused = 0
@@ -181,13 +182,24 @@ class I3DClips:
         self._clips.reset()
 
     def _row(self, clip: Sequence[FaceCrop]) -> MotionFeatures:
-        frames = np.empty((len(clip), *_SHAPE), np.float32)
-        for crop, frame in zip(clip, frames, strict=True):
-            to_network_range(crop.planes, "-1..1", out=frame)
-        (features, logits), _ = self._session.step(
-            self._session.new_states(), frames=frames, first=_YES, last=_YES
+        # Piece by piece, as ContinualI3D: calls of one size need no more memory than one of them.
+        states = self._session.new_states()
+        rows: list[NDArray[np.float32]] = []
+        classes: list[NDArray[np.float32]] = []
+        for start in range(0, len(clip), _STEP):
+            for crop, frame in zip(clip[start : start + _STEP], self._frames, strict=True):
+                to_network_range(crop.planes, "-1..1", out=frame)
+            (features, logits), states = self._session.step(
+                states,
+                frames=self._frames,
+                first=_NO if start else _YES,
+                last=_YES if start + _STEP == len(clip) else _NO,
+            )
+            rows.extend(features)
+            classes.extend(logits)
+        return MotionFeatures(
+            np.mean(rows, axis=0), np.mean(classes, axis=0), clip[0].index, len(clip)
         )
-        return MotionFeatures(features.mean(axis=0), logits.mean(axis=0), clip[0].index, len(clip))
 
 
 def to_network_range(

@@ -250,7 +250,9 @@ def test_the_names_are_the_contract() -> None:
         *(f"{kind}_{role}.{side}" for kind in ("distance_to", "verified_as")
           for role in ("source", "target") for side in sides),
         *(f"longest_run_as_source.{side}" for side in sides),
+        "exposed_as_source.deidentified",
         "distance_between_sides", "verified_between_sides", "rms_distance_all_pairs",
+        "exposed_between_sides",
     ]  # fmt: skip
     paired = [name for name in own if not name.endswith(".original")]
     assert [score.name for score in metric().result()] == [
@@ -441,3 +443,37 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], sente
 def test_references_of_two_models_are_refused() -> None:
     with pytest.raises(ValueError, match="of different models"):
         References(SOURCE, np.ones(DIM + 1, np.float32))
+
+
+def test_exposure_counts_all_faces_of_the_original() -> None:
+    other = [None, SOURCE, None, TARGET]
+    have = scores(read([SOURCE] * 4, other, paired=[SOURCE, None, None, TARGET]))
+    assert have["identity.verified_as_source.deidentified"].value == 0.5  # of two faces found
+    for name in ("identity.exposed_as_source.deidentified", "identity.exposed_between_sides"):
+        assert (have[name].value, have[name].count) == (0.25, 4)
+    assert have["identity_paired.exposed_as_source.deidentified"].value == 0.25
+    # A face where the original has none exposes nobody who was there.
+    invented = scores(read([SOURCE, None], [None, SOURCE]))
+    assert invented["identity.exposed_as_source.deidentified"].value == 0
+    # Nobody there at all, or nobody to compare with: no value, and a reason.
+    assert scores(read([None], [SOURCE]))["identity.exposed_between_sides"].value is None
+    unknown = scores(read([SOURCE], [SOURCE]), references=References())
+    assert "--source-image" in str(unknown["identity.exposed_as_source.deidentified"].reason)
+
+
+def test_references_that_the_embedder_cannot_tell_apart_are_a_caution() -> None:
+    near = (SOURCE + 0.6 / math.sqrt(DIM)).astype(np.float32)
+    have = scores(read([SOURCE], [SOURCE]), references=References(SOURCE, near))
+    details = have["identity.verified_as_target.original"].details
+    assert details["source_to_target"] == pytest.approx(0.6, abs=1e-6)
+    assert "hardly tells these two people apart" in details["caution"]
+    apart = scores(read([SOURCE], [SOURCE]))["identity.verified_as_target.original"].details
+    assert "caution" not in apart
+
+
+def test_states_of_other_people_are_refused() -> None:
+    one, other = metric(References(SOURCE, None)), metric(References(TARGET, None))
+    with pytest.raises(ValueError, match="source"):
+        other.load_state(one.to_state())
+    with pytest.raises(ValueError, match="cannot merge"):
+        other.merge(one)
