@@ -26,6 +26,7 @@ class Frame:
         time_base: seconds.
         after_gap: a live stream was interrupted just before this frame.
         corrupt: the decoder met damaged data in this frame and concealed it.
+        start: seconds: the `time` of its video's first frame, once the videos are joined.
     """
 
     image: Image
@@ -34,11 +35,17 @@ class Frame:
     time_base: Fraction
     after_gap: bool = False
     corrupt: bool = False
+    start: Fraction = Fraction(0)
 
     @property
     def time(self) -> Fraction:
         """Presentation time in seconds: pts × time base."""
         return self.pts * self.time_base
+
+    @property
+    def elapsed(self) -> Fraction:
+        """Seconds since the first frame of its video, whether that found a partner or not."""
+        return self.time - self.start
 
 
 FramePair: TypeAlias = Pair[Frame]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from statistics import median_low
 from types import TracebackType
@@ -103,9 +104,15 @@ class FramePairs:
         distances = self._sides.map(lambda side: side.distance())
         return max(distances.original, distances.deidentified) / 2 + ROUNDING
 
+    @property
+    def bytes_each(self) -> int:
+        """Size of one pair's pictures, as the sources tell their widths and heights."""
+        infos = (side.source.info for _, side in self._sides.items())
+        return sum(info.width * info.height * 3 for info in infos)
+
     def time(self, pair: FramePair) -> Fraction:
         """Seconds of the original since its first frame, when this pair is shown."""
-        return pair.original.time - self._sides.original.start
+        return pair.original.elapsed
 
     def stop(self) -> None:
         """End the iteration before the next frame is read; may be called from any thread."""
@@ -213,7 +220,8 @@ class _Side:
             if self.read == 0:
                 self.start = frame.time
             self.count(frame.corrupt)
-            time = frame.time - self.start - self._offset
+            frame = replace(frame, start=self.start)
+            time = frame.elapsed - self._offset
             self._remember(time)
             self.held.append((time, frame))
 

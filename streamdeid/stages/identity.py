@@ -89,18 +89,15 @@ class IdentityEmbedder:
         self._embedder = embedder
         self._wants = wants
         self._index = 0
-        self._start: Fraction | None = None
         self._aside = ThreadPoolExecutor(1, "identity-of-original")
 
     def push(self, item: Pair[Sighting]) -> Iterable[IdentityReading]:
-        time = item.original.frame.time
-        if self._start is None:
-            self._start = time
+        time = item.original.frame.elapsed
         index, self._index = self._index, self._index + 1
         if self._wants(index):
-            yield self._read(index, time - self._start, item)
+            yield self._read(index, time, item)
         else:
-            yield IdentityReading(index, time - self._start, Pair(None, None))
+            yield IdentityReading(index, time, Pair(None, None))
 
     def flush(self) -> Iterable[IdentityReading]:
         self._aside.shutdown()

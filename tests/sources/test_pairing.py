@@ -58,6 +58,8 @@ def test_pairs_are_in_order_within_tolerance_and_every_frame_counts_once(
             apart = (a[pair.original.index] - a[0]) - (b[pair.deidentified.index] - b[0])
             assert abs(apart * MILLI + offset) <= pairs.tolerance
             assert pairs.time(pair) == (a[pair.original.index] - a[0]) * MILLI
+            assert pair.original.elapsed == pairs.time(pair)
+            assert pair.deidentified.elapsed == (b[pair.deidentified.index] - b[0]) * MILLI
             found.append((pair.original.index, pair.deidentified.index))
     except PairingError:
         assert found == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -215,14 +216,16 @@ def test_frames_that_nobody_wants_are_not_embedded(
 def test_time_runs_from_the_first_frame_of_the_original(
     carphone: list[Image], stage: IdentityEmbedder
 ) -> None:
+    def sighting(index: int, first: int) -> Sighting:
+        frame = as_frame(carphone[0], index)
+        return Sighting(replace(frame, start=first * frame.time_base), None)
+
     times = [
         reading.time
-        for index in (50, 51, 76)
-        for reading in stage.push(
-            Pair(seen(carphone[0], None, index), seen(carphone[0], None, index + 7))
-        )
+        for index in (50, 51, 76)  # frames 40 to 49 found no partner
+        for reading in stage.push(Pair(sighting(index, 40), sighting(index + 7, 0)))
     ]
-    assert times == [Fraction(0), Fraction(1, 25), Fraction(26, 25)]
+    assert times == [Fraction(10, 25), Fraction(11, 25), Fraction(36, 25)]
 
 
 def test_a_reset_does_not_restart_the_count(carphone: list[Image], stage: IdentityEmbedder) -> None:
