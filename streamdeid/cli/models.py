@@ -14,6 +14,7 @@ from rich.text import Text
 from streamdeid.cli.console import Terminal
 from streamdeid.cli.main import ExitCode
 from streamdeid.cli.options import models_dir_option
+from streamdeid.report.printable import printable
 
 COLUMNS: Final = ("name", "task", "size", "licence", "origin", "sha256")
 WRAPPED: Final = ("licence", "origin")
@@ -61,7 +62,8 @@ def verify(ctx: click.Context, models_dir: Path | None) -> None:
     console = Terminal()
     for record in records:
         mark = Text("ok    ", style="green") if record["ok"] else Text("BROKEN", style="bold red")
-        console.print(mark, record["name"], record["reason"] or "", soft_wrap=True)
+        reason = printable(record["reason"] or "")
+        console.print(mark, record["name"], reason, soft_wrap=True, markup=False)
     if not all(record["ok"] for record in records):
         ctx.exit(ExitCode.CONDITION_HOLDS)
 

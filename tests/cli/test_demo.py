@@ -17,7 +17,7 @@ def test_the_demo_evaluates_a_covered_face(
     method: str, run: Run, clip: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "report.json"
-    result = run("demo", "--video", clip, "--method", method, "-o", output)
+    result = run("demo", "--video", clip.as_uri(), "--method", method, "-o", output)
     assert result.exit_code == 0, result.stderr
     report = Report.read(output)
     assert report.complete

@@ -58,6 +58,12 @@ def test_a_changed_and_a_missing_model_are_found(run: Run, models: Path) -> None
     assert missing.name in lines[1]
 
 
+def test_a_folder_may_have_brackets_in_its_name(run: Run, models: Path) -> None:
+    folder = models.rename(models.with_name("models [bold]"))
+    (folder / "landmarks.onnx").unlink()
+    assert str(folder) in run("models", "verify", "--models-dir", folder).stdout
+
+
 def test_a_folder_by_the_environment(run: Run, models: Path) -> None:
     (models / MANIFEST).unlink()
     result = run("models", "list", env={"STREAMDEID_MODELS": str(models)})
