@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -134,11 +135,19 @@ class ModelSpec:
             ModelError: the file is missing or is not the one that the manifest describes.
         """
         try:
-            content = self.path.read_bytes()
+            status = self.path.stat()
+            # Reading a pipe would wait for good, and of another size it is not our file.
+            usable = stat.S_ISREG(status.st_mode) and status.st_size == self.size
+            content = self.path.read_bytes() if usable else b""
         except OSError as error:
             raise ModelError(
                 f"model {self.name}: {self.path} cannot be read ({error.strerror}). {_CURE}"
             ) from error
+        if not usable:
+            wrong = f"has {status.st_size} bytes, but the manifest says {self.size}"
+            if not stat.S_ISREG(status.st_mode):
+                wrong = "is not a file"
+            raise ModelError(f"model {self.name}: {self.path} {wrong}. {_CURE}")
         found = hashlib.sha256(content).hexdigest()
         if found != self.sha256:
             raise ModelError(
@@ -180,12 +189,17 @@ class Manifest:
         folder = shipped_models() if folder is None else folder
         path = folder / MANIFEST
         try:
+            # Reading a pipe that nobody writes to would wait for good.
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise ModelError(f"{path} is not a file; it must be one in TOML.")
             record = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise ModelError(
                 f"no model manifest at {path} ({error.strerror}). Install streamdeid again, "
                 f"or name a folder that holds a {MANIFEST}."
             ) from error
+        except RecursionError as error:
+            raise ModelError(f"{path} is nested too deeply to be a manifest.") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ModelError(f"{path} is not readable TOML: {error}.") from error
         try:

@@ -50,8 +50,10 @@ class ArraySource:
         if (frame_rate is None) == (pts is None) or (pts is None) != (time_base is None):
             raise SourceError(f"{name}: give either frame_rate, or both pts and time_base.")
         for number in (frame_rate, time_base):
-            if number is not None and number <= 0:
-                raise SourceError(f"{name}: frame rate and time base must be above 0.")
+            if number is not None and not _is_positive(number):
+                raise SourceError(
+                    f"{name}: frame rate and time base must be numbers above 0, not {number!r}."
+                )
         self.notes: list[str] = []
         self._name = name
         self._pts = pts
@@ -60,16 +62,20 @@ class ArraySource:
         count = len(images) if isinstance(images, Sequence | np.ndarray) else None
         if pts is not None and count is not None and len(pts) != count:
             raise SourceError(f"{name}: {count} pictures but {len(pts)} pts; give one for each.")
+        if not isinstance(images, Iterable):
+            raise SourceError(f"{name}: {type(images).__name__} is no series of pictures.")
         self._images = iter(images)
         first = next(self._images, None)
         if first is None:
             raise SourceError(f"{name} holds no pictures; give at least one.")
-        self._shape = np.shape(first)
+        if not isinstance(first, np.ndarray):
+            raise SourceError(f"{name}: picture 0 is a {type(first).__name__}; give numpy arrays.")
+        self._shape = first.shape
         self._waiting: Image | None = first
         self._index = 0
-        if len(self._shape) != 3:
+        if len(self._shape) != 3 or 0 in self._shape:
             raise SourceError(
-                f"{name}: picture 0 has shape {self._shape}; give (height, width, 3)."
+                f"{name}: picture 0 has shape {self._shape}; give (height, width, 3), all above 0."
             )
         self.info = StreamInfo(
             uri=name,
@@ -101,6 +107,10 @@ class ArraySource:
         if image is None:
             image = next(self._images)
         index = self._index
+        if not isinstance(image, np.ndarray):
+            raise SourceError(
+                f"{self._name}: picture {index} is a {type(image).__name__}; give numpy arrays."
+            )
         if image.shape != self._shape or image.shape[2] != 3 or image.dtype != np.uint8:
             raise SourceError(
                 f"{self._name}: picture {index} has shape {image.shape} and type {image.dtype}; "
@@ -134,3 +144,10 @@ class ArraySource:
                 "give pictures in order of time."
             )
         return self._pts[index]
+
+
+def _is_positive(number: object) -> bool:
+    try:
+        return Fraction(number) > 0  # type: ignore[call-overload, no-any-return]
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
+        return False  # not a number, or not a finite one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from fractions import Fraction
 
@@ -11,14 +12,18 @@ from av.video.stream import VideoStream
 
 from streamdeid.sources.timestamps import MOST_HELD, TimestampRepair
 
-MOST_PIXELS = 2**27
-"""Pictures beyond this (16384 x 8192) come from damaged headers, and would only fill memory."""
+MOST_PIXELS = 2**26
+"""Pictures beyond this (8192 x 8192) come from damaged headers, and would only fill memory."""
 
 MISSING_SHARE = 0.05
 """A video that lacks more than this share, and 3 frames, of what it claims to have was cut off."""
 
 GUESSED_RATE = 25
 """Frames a second of a stream that tells neither rate nor times; FFmpeg's own guess."""
+
+
+# Digits only, and not many: Fraction("1e999999999") would compute for good.
+_TAG = re.compile(r"(\d{1,9}):(\d{1,9}):(\d{1,9}(?:\.\d{1,12})?)", re.ASCII)
 
 
 class Decoder:
@@ -122,12 +127,8 @@ def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None
     if stream.duration and stream.time_base:
         return stream.duration * stream.time_base
     tag = stream.metadata.get("DURATION", "")  # Matroska: "00:01:02.345000000"
-    parts = tag.split(":")
-    if len(parts) == 3:
-        try:
-            hours, minutes, seconds = (Fraction(part) for part in parts)
-        except (ValueError, ZeroDivisionError):
-            return None
+    if match := _TAG.fullmatch(tag):
+        hours, minutes, seconds = (Fraction(part) for part in match.groups())
         return hours * 3600 + minutes * 60 + seconds or None
     if container.duration and len(container.streams) == 1:
         return Fraction(container.duration, av.time_base)

@@ -13,15 +13,18 @@ from streamdeid.errors import SourceError
 # Up to the last @ before the path begins. By the letter of RFC 3986 a raw "/", "?" or "#" in a
 # password ends the authority; the password is no less secret for it, so it is caught as well,
 # unless it could be a port.
+# Path("rtsp://camera") is "rtsp:/camera", but "a:/b" may be a path of its own.
+_NETWORK = r"(?:rtsps?|rtmp[a-z]*|https?|srt|rist|udp|rtp|srtp|tcp|tls|s?ftp|mms[a-z]*|wss?|smb)"
 _USER_INFO = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?:[^/?#\s]*@|[^/?#\s:@]+:(?!\d+(?:[/?#\s]|$))\S*@)"
+    rf"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://|\b(?i:{_NETWORK}):/(?!/))"
+    r"(?:[^/?#\s]*@|[^/?#\s:@]+:(?!\d+(?:[/?#\s]|$))\S*@)"
 )
 _QUERY_SECRET = re.compile(
-    r"(?P<key>[?&](?:user|username|usr|login|password|passwd|pass|pwd|token|key|auth|secret)=)"
-    r"[^&#\s]*",
+    r"(?P<key>[?&#][^=?&#\s]*(?:user|usr|login|pass|pwd|token|key|sig|secret|auth|cred|session)"
+    r"[^=?&#\s]*=)[^&#\s]*",
     re.IGNORECASE,
 )
-_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://")
+_SCHEME = re.compile(rf"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://|(?P<network>(?i:{_NETWORK})):/)")
 
 
 def redact(text: str) -> str:
@@ -40,7 +43,7 @@ def scheme_of(uri: str) -> str:
     ('rtsp', 'file', 'file')
     """
     match = _SCHEME.match(uri)
-    return match["scheme"].lower() if match else "file"
+    return (match["scheme"] or match["network"]).lower() if match else "file"
 
 
 def local_path(uri: str | os.PathLike[str]) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -170,4 +171,27 @@ def test_a_folder_without_manifest_is_refused(tmp_path: Path) -> None:
 def test_a_manifest_with_a_mistake_is_refused(folder: Path, text: str) -> None:
     (folder / MANIFEST).write_text(text, encoding="utf-8")
     with pytest.raises(ModelError, match=r"manifest\.toml"):
+        Manifest.load(folder)
+
+
+def test_a_file_of_another_size_is_refused_unread(folder: Path) -> None:
+    (folder / "tiny.onnx").write_bytes(b"tests")
+    with pytest.raises(ModelError, match="has 5 bytes, but the manifest says 4"):
+        Manifest.load(folder).spec("tiny").read()
+
+
+def test_a_pipe_is_refused_and_not_waited_for(folder: Path) -> None:
+    for name, read in (
+        ("tiny.onnx", lambda: Manifest.load(folder).spec("tiny").read()),
+        (MANIFEST, lambda: Manifest.load(folder)),
+    ):
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+        with pytest.raises(ModelError, match="is not a file"):
+            read()
+
+
+def test_a_manifest_nested_without_end_is_refused(folder: Path) -> None:
+    (folder / MANIFEST).write_text("a = " + "[" * 100_000, encoding="utf-8")
+    with pytest.raises(ModelError, match="nested too deeply"):
         Manifest.load(folder)

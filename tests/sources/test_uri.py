@@ -29,6 +29,22 @@ from streamdeid.sources.uri import local_path, redact, scheme_of
         ("cannot open 'http://u:secret@h/x'", "cannot open 'http://h/x'"),
         ("rtsp://camera:554/stream@1", "rtsp://camera:554/stream@1"),
         ("a@b.mp4", "a@b.mp4"),
+        ("srt://h:9000?mode=caller&passphrase=secret", "srt://h:9000?mode=caller&passphrase=***"),
+        (
+            "http://h/a?X-Amz-Signature=s&x=1&api_key=s",
+            "http://h/a?X-Amz-Signature=***&x=1&api_key=***",
+        ),
+        (
+            "http://h/a?AWSAccessKeyId=s&sessionid=s#t=9",
+            "http://h/a?AWSAccessKeyId=***&sessionid=***#t=9",
+        ),
+        (
+            "http://h/a?client_secret=s&OAuth=s&credential=s",
+            "http://h/a?client_secret=***&OAuth=***&credential=***",
+        ),
+        ("rtsp:/user:secret@host/1", "rtsp:/host/1"),
+        ("There is no file HTTP:/user:se/cret@host/1", "There is no file HTTP:/host/1"),
+        ("ab:/me@home/x.mp4", "ab:/me@home/x.mp4"),
         ("C:/me@home/x.mp4", "C:/me@home/x.mp4"),
     ],
 )
@@ -73,3 +89,5 @@ def test_a_stream_is_refused_without_its_password() -> None:
         open_source("rtsp://user:secret@camera/1")
     assert "secret" not in str(caught.value)
     assert "rtsp://camera/1" in str(caught.value)
+    with pytest.raises(SourceError, match="rtsp:/camera/1 is a rtsp stream"):
+        open_source(Path("rtsp://user:secret@camera/1"))
