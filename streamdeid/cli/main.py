@@ -12,7 +12,7 @@ import click
 from streamdeid import __version__
 from streamdeid.cli.console import accept_all_characters, forget_standard_output
 from streamdeid.errors import StreamdeidError
-from streamdeid.report.printable import printable
+from streamdeid.report.printable import escaped, printable
 
 HOMES: Final = {
     "evaluate": "streamdeid.cli.evaluate",
@@ -48,6 +48,12 @@ class Commands(click.Group):
         accept_all_characters()
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            told = error.format_message()
+            shown = escaped(told, keep="\n\t")
+            if shown == told:
+                raise
+            raise click.UsageError(shown, error.ctx) from error
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt:

@@ -14,7 +14,12 @@ def printable(text: str) -> str:
     'a\\x1b[2J  b.mp4 is no video.'
     """
     line = re.sub(r"[ \t]*[\r\n]+[ \t]*", " ", text.strip())
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    return escaped(line)
+
+
+def escaped(text: str, keep: str = "") -> str:
+    """`text` with each control character as its escape, but for those in `keep`."""
+    return "".join(c if c.isprintable() or c in keep else ascii(c)[1:-1] for c in text)
 
 
 def shown_name(name: str) -> str:

@@ -193,6 +193,8 @@ def test_a_name_is_told_as_it_is_but_cannot_command_the_terminal(run: Run, clip:
     result = run("evaluate", "red\x1b[31m.mp4", clip)
     assert is_one_sentence(result.stderr), result.stderr
     assert r"red\x1b[31m.mp4" in result.stderr
+    result = run("evaluate", clip, clip, "--\x1b[31m")
+    assert "\x1b" not in result.stderr
 
 
 @pytest.mark.parametrize(
