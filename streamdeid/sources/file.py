@@ -146,17 +146,24 @@ class FileSource:
         for picture, pts, corrupt in self._decoded:
             # Deinterlacing gives an image late, but as many as it takes.
             self._waiting.append((pts, corrupt))
-            try:
-                images = list(self._uprighter.take(picture))
-            except av.error.FFmpegError:  # a pixel format that swscale or a filter can't take
-                self._waiting.pop()
-                self._lost += 1
-                continue
-            for image in images:
+            for image in self._made(self._uprighter.take(picture)):
                 yield self._frame(image)
-        for image in self._uprighter.rest():
+        for image in self._made(self._uprighter.rest()):
             if self._waiting:
                 yield self._frame(image)
+
+    def _made(self, images: Iterator[Image]) -> list[Image]:
+        """The images that can be made; if one can't, what still waits for another is lost."""
+        made: list[Image] = []
+        try:
+            for image in images:
+                made.append(image)  # those before an error count
+        except av.error.FFmpegError:  # a pixel format that swscale or a filter can't take
+            self._uprighter.forget()
+            while len(self._waiting) > len(made):
+                self._waiting.pop()
+                self._lost += 1
+        return made
 
     def _frame(self, image: Image) -> Frame:
         pts, corrupt = self._waiting.popleft()

@@ -80,8 +80,8 @@ class Uprighter:
             self._turn = _turn(frame)
             if self._layout is None and self._turn:
                 self.rotation_deg = round(frame.rotation / 90) * 90 % 360
-            self._layout = layout
             self._graph = _graph(frame, self._turn, self._interlaced)
+            self._layout = layout
         if self._graph is None:
             yield self._image(frame)
         else:
@@ -94,6 +94,10 @@ class Uprighter:
             graph, self._graph = self._graph, None
             graph.vpush(None)
             yield from self._pulled(graph)
+
+    def forget(self) -> None:
+        """Drop what is held back and begin anew with the next frame, after an error."""
+        self._graph = self._layout = None
 
     def _pulled(self, graph: Graph) -> Iterator[Image]:
         while True:

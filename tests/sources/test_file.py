@@ -10,12 +10,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
 from streamdeid.errors import SourceError
+from streamdeid.frame import Image
 from streamdeid.sources.file import FileSource
 from streamdeid.sources.source import open_source
+from streamdeid.sources.upright import Uprighter
 from tests.videos import number_of, numbered_image, numbered_images, write_audio, write_video
 
 CONTAINERS: list[tuple[str, dict[str, Any]]] = [
@@ -200,3 +203,35 @@ def test_a_file_without_permission_is_refused(tmp_path: Path) -> None:
     finally:
         if root:
             os.seteuid(0)
+
+
+def test_an_image_that_comes_before_an_error_keeps_its_time(tmp_path: Path) -> None:
+    class Breaks(Uprighter):
+        """Holds one image back, gives it with the fifth frame, and then cannot take that."""
+
+        def __init__(self) -> None:
+            super().__init__(None)
+            self.taken = 0
+            self.late: list[Image] = []
+
+        def take(self, frame: Any) -> Iterator[Image]:
+            self.taken += 1
+            yield from self.rest()
+            if self.taken == 5:
+                raise av.error.InvalidDataError(22, "broken")
+            self.late = list(super().take(frame))
+
+        def rest(self) -> Iterator[Image]:
+            out, self.late = self.late, []
+            yield from out
+
+    path = write_video(tmp_path / "a.mp4", numbered_images(10))
+    with FileSource(path) as whole:
+        times = {number_of(frame.image): frame.time for frame in whole}
+    with FileSource(path) as source:
+        source._uprighter = Breaks()
+        next(source)
+        found = {number_of(frame.image): frame.time for frame in source}
+        assert any("1 frames that cannot be converted" in note for note in source.notes)
+    assert len(found) == 8
+    assert found.items() <= times.items()
