@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from fractions import Fraction
 from threading import Event
 from time import perf_counter
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
 
 from streamdeid.engine.events import OnProgress, Progress
 from streamdeid.engine.models import Models
@@ -20,9 +20,13 @@ from streamdeid.settings import Settings
 from streamdeid.sources.offset import estimate_offset
 from streamdeid.sources.pairing import pair_frames
 from streamdeid.sources.source import Source, open_source
+from streamdeid.sources.uri import local_path
 
 Video: TypeAlias = str | os.PathLike[str] | Source
 """The path of a video, or a source such as `ArraySource`."""
+
+LONELY_SHARE: Final = 0.05
+"""Of a side's frames; more without a partner are worth a note."""
 
 
 def evaluate(
@@ -54,6 +58,7 @@ def evaluate(
         OutputError: the timeline cannot be opened.
     """
     began = perf_counter()
+    _check(Pair(original, deidentified))
     settings = settings or Settings()
     models = Models(settings)
     root = plan(settings, models)
@@ -75,6 +80,9 @@ def evaluate(
             stop=stop or Event(),
         )
         complete = run.drive(settings.timeline)
+        coverage = run.coverage()
+        if complete:
+            notes += _lonely(coverage)
         return Report(
             complete=complete,
             scores=tuple(run.scores()),
@@ -82,11 +90,29 @@ def evaluate(
                 **{name: _stream(source) for name, source in sources.items()},
                 "offset": finding or {"seconds": float(offset), "found": False},
             },
-            coverage=run.coverage(),
+            coverage=coverage,
             models=models.records(),
             settings=settings.to_record(),
             performance=run.performance(),
             notes=(*notes, *run.notes, *sources.original.notes, *sources.deidentified.notes),
+        )
+
+
+def _check(videos: Pair[Video]) -> None:
+    """Refuse what is no video before models are loaded and files opened."""
+    for name, video in (("original", videos.original), ("de-identified", videos.deidentified)):
+        if not isinstance(video, str | os.PathLike) and not all(
+            hasattr(video, needed) for needed in ("info", "notes", "__iter__", "skim", "close")
+        ):
+            raise SettingsError(
+                f"The {name} video is {video!r:.80}; give a path, or a source such as ArraySource."
+            )
+    if videos.original is videos.deidentified and not isinstance(
+        videos.original, str | os.PathLike
+    ):
+        raise SettingsError(
+            "The original and the de-identified video are one and the same source, which can be "
+            "read only once; open it twice."
         )
 
 
@@ -119,12 +145,27 @@ def _offset(settings: Settings, videos: Pair[Video]) -> tuple[Fraction, dict[str
 
 def _warnings(videos: Pair[Video]) -> list[str]:
     paths = [video for _, video in videos.items() if isinstance(video, str | os.PathLike)]
-    if len(paths) == 2 and all(map(os.path.exists, paths)) and os.path.samefile(*paths):  # noqa: PTH121
+    files = [local_path(path) for path in paths]
+    if len(files) == 2 and all(file.exists() for file in files) and files[0].samefile(files[1]):
         return [
             "The original and the de-identified video are the same file: "
             "the figures are those of a video compared with itself."
         ]
     return []
+
+
+def _lonely(coverage: dict[str, Any]) -> list[str]:
+    """A sentence for each side of whose frames more than a few found no partner."""
+    return [
+        f"{side['unpaired']} of {side['frames']} {name} frames found no partner within half a "
+        "frame: the videos have different lengths or frame rates, or start at different moments "
+        "(--offset); if one video has a variable frame rate, bring both to the same constant rate."
+        for name, side in (
+            ("original", coverage["original"]),
+            ("de-identified", coverage["deidentified"]),
+        )
+        if side["unpaired"] > LONELY_SHARE * side["frames"]
+    ]
 
 
 def _common_duration(sources: Pair[Source], offset: Fraction) -> float | None:

@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 from streamdeid.engine.branch import Branch
 
-_DEPTH: Final = 3
+DEPTH: Final = 3
 _RESET: Final = object()
 _END: Final = object()
 
@@ -25,10 +25,12 @@ class Lanes:
 
     Args:
         root: the first branch; each of its descendants gets a lane, too.
+        depth: items that wait before each lane at most.
     """
 
-    def __init__(self, root: Branch[Any, Any]) -> None:
+    def __init__(self, root: Branch[Any, Any], depth: int = DEPTH) -> None:
         self._failed = Event()
+        self._depth = depth
         self._lanes: list[_Lane] = []
         self._root = self._lane(root)
 
@@ -71,7 +73,7 @@ class Lanes:
 
     def _lane(self, branch: Branch[Any, Any]) -> _Lane:
         children = [self._lane(child) for child in branch.branches]
-        lane = _Lane(branch, children, self._failed)
+        lane = _Lane(branch, children, self._failed, self._depth)
         self._lanes.append(lane)
         return lane
 
@@ -83,12 +85,14 @@ class Lanes:
 
 
 class _Lane(Thread):
-    def __init__(self, branch: Branch[Any, Any], children: list[_Lane], failed: Event) -> None:
+    def __init__(
+        self, branch: Branch[Any, Any], children: list[_Lane], failed: Event, depth: int
+    ) -> None:
         super().__init__(name=f"lane-{branch.stage.name}", daemon=True)
         self._branch = branch
         self._children = children
         self._failed = failed
-        self._queue: Queue[Any] = Queue(_DEPTH)
+        self._queue: Queue[Any] = Queue(depth)
         self.error: BaseException | None = None
 
     def put(self, item: Any) -> None:

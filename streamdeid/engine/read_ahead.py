@@ -12,7 +12,7 @@ from typing import Any, Generic, Self, TypeVar
 
 T = TypeVar("T")
 
-LONGEST_END_S = 5.0
+LONGEST_END_S = 1.0
 """How long closing waits for an item in the making before it leaves the thread to itself."""
 
 
@@ -65,13 +65,32 @@ class ReadAhead(Generic[T]):
     def __next__(self) -> T:
         started = time.perf_counter()
         try:
-            return self._shelf.take()
+            return self._shelf.take(None)
         finally:
             self.waited_s += time.perf_counter() - started
+
+    def or_none(self, timeout_s: float) -> Iterator[T | None]:
+        """The items, and None whenever there was none for `timeout_s`: for who must look around."""
+        while True:
+            started = time.perf_counter()
+            try:
+                item = self._shelf.take(timeout_s)
+            except StopIteration:
+                return
+            except Late:
+                item = None
+            finally:
+                self.waited_s += time.perf_counter() - started
+            yield item
+            del item  # else it lives until the next one is there
 
     def close(self) -> None:
         """End the thread and wait for it; items not yet taken are dropped. May be called twice."""
         self._end()
+
+
+class Late(Exception):  # noqa: N818  not a fault, and never an error of the items
+    """No item came in time."""
 
 
 class _Shelf(Generic[T]):
@@ -103,9 +122,15 @@ class _Shelf(Generic[T]):
             self._finished = True
             self._changed.notify_all()
 
-    def take(self) -> T:
+    def take(self, timeout_s: float | None) -> T:
+        """The next item; raises StopIteration after the last, and the thread's error.
+
+        Raises:
+            Late: there was none for `timeout_s`.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._items or self._finished or self._closed)
+            if not self._changed.wait_for(self._has_news, timeout_s):
+                raise Late
             if self._items:
                 item = self._items.popleft()
                 self._changed.notify_all()
@@ -117,6 +142,9 @@ class _Shelf(Generic[T]):
             raise error
         finally:
             del error  # else it holds this frame, and this frame holds it
+
+    def _has_news(self) -> bool:
+        return bool(self._items) or self._finished or self._closed
 
     def close(self) -> None:
         with self._changed:

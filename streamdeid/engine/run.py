@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from streamdeid.engine.branch import Branch
 from streamdeid.engine.events import OnProgress, Progress
-from streamdeid.engine.lanes import Lanes
+from streamdeid.engine.lanes import DEPTH, Lanes
 from streamdeid.engine.read_ahead import ReadAhead
 from streamdeid.errors import PairingError, StreamdeidError
 from streamdeid.frame import FramePair
@@ -21,8 +21,11 @@ from streamdeid.report.timeline import Timeline
 from streamdeid.score import Score
 from streamdeid.sources.pairing import FramePairs
 
-_AHEAD: Final = 4  # frame pairs that are decoded before they are asked for
+_AHEAD: Final = 4  # frame pairs that are decoded before they are asked for, at most
+_QUEUE_BYTES: Final = 64 * 2**20  # of pictures that wait in one place: 5 pairs of 1920x1080
+_LOOK_EVERY_S: Final = 0.1  # for a stop, while no pair comes
 _TELL_EVERY_S: Final = 0.5
+_TELL_SHARE: Final = 20  # telling takes a twentieth of the time at most
 
 
 class Run:
@@ -54,7 +57,8 @@ class Run:
         self._root = root
         self._pairs = pairs
         self._duration = duration
-        self._began = self._flowing = self._told = self._ended = began
+        self._began = self._flowing = self._ended = began
+        self._tell_at = began + _TELL_EVERY_S
         self._on_progress = on_progress
         self._stop = stop
         self._analysed = 0
@@ -132,9 +136,19 @@ class Run:
 
     def _analyse(self, timeline: Timeline | None) -> bool:
         self._flowing = perf_counter()
-        with Lanes(self._root) as lanes, ReadAhead(self._pairs, _AHEAD) as ahead:
+        stopped = False
+        deep, far = self._depth(DEPTH), self._depth(_AHEAD)
+        with Lanes(self._root, deep) as lanes, ReadAhead(self._pairs, far) as ahead:
             try:
-                for pair in ahead:
+                for pair in ahead.or_none(_LOOK_EVERY_S):
+                    if self._stop.is_set():
+                        stopped = True
+                        self.notes.append("The run was stopped before the end.")
+                        self._pairs.stop()
+                        break
+                    self._tell()
+                    if pair is None:
+                        continue
                     if pair.original.after_gap or pair.deidentified.after_gap:
                         lanes.reset()
                     self._time_s = float(self._pairs.time(pair))
@@ -142,20 +156,19 @@ class Run:
                         timeline.append(self._analysed, {"time_s": self._time_s})
                     lanes.push(pair)
                     self._analysed += 1
-                    self._tell()
-                    if self._stop.is_set():
-                        self.notes.append("The run was stopped before the end.")
-                        break
             finally:
                 self._waited_s = ahead.waited_s
             lanes.finish()
-        return not self._stop.is_set()
+        return not stopped
+
+    def _depth(self, most: int) -> int:
+        """How many frame pairs may wait in one place: fewer of very large ones, and at least 1."""
+        return max(min(most, _QUEUE_BYTES // max(self._pairs.bytes_each, 1)), 1)
 
     def _tell(self) -> None:
         now = perf_counter()
-        if self._on_progress is None or now - self._told < _TELL_EVERY_S:
+        if self._on_progress is None or now < self._tell_at:
             return
-        self._told = now
         self._on_progress(
             Progress(
                 self._analysed,
@@ -165,6 +178,8 @@ class Run:
                 tuple(self.scores(live=True)),
             )
         )
+        told = perf_counter()
+        self._tell_at = told + max(_TELL_EVERY_S, _TELL_SHARE * (told - now))
 
 
 def peak_rss_mb() -> float | None:

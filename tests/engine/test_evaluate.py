@@ -227,3 +227,47 @@ def test_an_unknown_model_is_refused_with_the_names_that_there_are(
 ) -> None:
     with pytest.raises((SettingsError, ModelError), match="blazeface"):
         evaluate(source(carphone), source(carphone), Settings(detector="haar"))
+
+
+def test_the_same_file_as_path_and_as_url_is_worth_a_note(carphone_file: Path) -> None:
+    report = evaluate(carphone_file, carphone_file.as_uri(), Settings(provider="cpu"))
+    assert any("same file" in note for note in report.notes)
+
+
+def test_what_is_no_video_is_refused_and_one_source_for_both_sides_too(
+    carphone: list[Image],
+) -> None:
+    with pytest.raises(SettingsError, match=r"The original video is 123; give a path"):
+        evaluate(123, source(carphone))  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="The de-identified video is None"):
+        evaluate(source(carphone), None)  # type: ignore[arg-type]
+    both = source(carphone)
+    with pytest.raises(SettingsError, match="one and the same source"):
+        evaluate(both, both)
+
+
+def test_many_frames_without_a_partner_are_worth_a_note() -> None:
+    gray = [np.full((96, 96, 3), 90, np.uint8) for _ in range(40)]
+    alike = evaluate(source(gray), source(gray[:39]), Settings(provider="cpu"))
+    assert not any("no partner" in note for note in alike.notes)
+    apart = evaluate(source(gray), source(gray[:30]), Settings(provider="cpu"))
+    assert [note for note in apart.notes if "no partner" in note] == [
+        note for note in apart.notes if note.startswith("10 of 40 original frames found no partner")
+    ]
+    assert any("no partner" in note for note in apart.notes)
+
+
+def test_with_a_negative_offset_the_longest_run_has_the_times_of_the_timeline(
+    carphone: list[Image], portrait: Path, tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows.csv"
+    settings = Settings(
+        source_images=(portrait,), offset_s=Fraction(-1, 5), timeline=rows, provider="cpu"
+    )
+    report = evaluate(source(carphone), source(carphone), settings)
+    with rows.open(newline="") as file:
+        times = [float(row["time_s"]) for row in csv.DictReader(file)]
+    assert times[0] == pytest.approx(0.2)
+    details = report["identity.longest_run_as_source.original"].details
+    assert details["start_s"] == pytest.approx(times[0])
+    assert details["end_s"] == pytest.approx(times[-1])

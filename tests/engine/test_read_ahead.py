@@ -237,3 +237,20 @@ def test_the_consumers_waiting_is_measured() -> None:
 def test_a_depth_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         ReadAhead([], 0)
+
+
+def test_who_must_look_around_gets_none_while_no_item_comes() -> None:
+    with ReadAhead(Counter(end=3, pause_s=0.1), 1) as ahead:
+        seen = list(ahead.or_none(0.02))
+        assert [item for item in seen if item is not None] == [0, 1, 2]
+        assert seen.count(None) >= 3
+        assert 0.2 < ahead.waited_s < 2.0
+
+
+def test_looking_around_an_error_comes_in_its_place_even_if_it_is_a_timeout() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise TimeoutError("the camera is silent")
+
+    with ReadAhead(items(), 1) as ahead, pytest.raises(TimeoutError, match="silent"):
+        assert list(ahead.or_none(5)) == [1]
