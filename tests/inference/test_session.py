@@ -82,8 +82,10 @@ def test_a_file_that_is_no_model_is_refused(manifest: Manifest) -> None:
     text = manifest.spec("blazeface").licence_file
     import hashlib
 
-    digest = hashlib.sha256(text.read_bytes()).hexdigest()
-    spec = dataclasses.replace(manifest.spec("blazeface"), path=text, sha256=digest)
+    content = text.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    blazeface = manifest.spec("blazeface")
+    spec = dataclasses.replace(blazeface, path=text, sha256=digest, size=len(content))
     with pytest.raises(ModelError, match=r"blazeface: ONNX Runtime .* cannot load"):
         Session(spec)
 
