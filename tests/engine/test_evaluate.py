@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,11 @@ from streamdeid.errors import (
 from streamdeid.frame import Frame, Image
 from streamdeid.sources.arrays import ArraySource
 from tests.engine.conftest import FRAMES
+
+
+def identity(**more: Any) -> Settings:
+    """Identity alone, which is quick; what else can be measured has tests of its own."""
+    return Settings(metrics="identity", provider="cpu", **more)
 
 
 def source(images: list[Image], rate: int = 25) -> ArraySource:
@@ -49,9 +55,7 @@ class Breaks(ArraySource):
 def test_a_video_against_itself_is_the_same_person_at_no_distance(
     carphone: list[Image], portrait: Path
 ) -> None:
-    report = evaluate(
-        source(carphone), source(carphone), Settings(source_images=(portrait,), provider="cpu")
-    )
+    report = evaluate(source(carphone), source(carphone), identity(source_images=(portrait,)))
     assert report.complete
     assert report.coverage["paired"] == FRAMES
     assert report.coverage["face_in_both"] == FRAMES
@@ -72,7 +76,7 @@ def test_a_blacked_out_face_is_gone_and_the_crop_is_no_evidence(
     report = evaluate(
         carphone_file,
         CoveredSource(str(carphone_file), "blackout"),
-        Settings(source_images=(portrait,), provider="cpu"),
+        identity(source_images=(portrait,)),
     )
     assert report.coverage["lost_by_deidentified"] == len(carphone)
     gone = report["identity.distance_between_sides"]
@@ -86,24 +90,19 @@ def test_a_blacked_out_face_is_gone_and_the_crop_is_no_evidence(
 def test_a_mild_blur_is_still_the_same_person_to_who_knows_the_geometry(
     carphone_file: Path,
 ) -> None:
-    report = evaluate(
-        carphone_file, CoveredSource(str(carphone_file), "blur", 0.2), Settings(provider="cpu")
-    )
+    report = evaluate(carphone_file, CoveredSource(str(carphone_file), "blur", 0.2), identity())
     assert report["identity_paired.verified_between_sides"].value == 1
 
 
 def test_the_figures_do_not_depend_on_how_the_threads_took_turns(carphone: list[Image]) -> None:
     blurred = [np.ascontiguousarray(np.roll(image, 1, axis=1)) for image in carphone]
-    runs = [
-        evaluate(source(carphone), source(blurred), Settings(provider="cpu")).scores
-        for _ in range(2)
-    ]
+    runs = [evaluate(source(carphone), source(blurred), identity()).scores for _ in range(2)]
     assert runs[0] == runs[1]
 
 
 def test_half_the_frame_rate_and_another_size_are_joined_by_time(carphone: list[Image]) -> None:
     small = [np.array(PillowImage.fromarray(image).resize((160, 120))) for image in carphone[::2]]
-    report = evaluate(source(carphone, 30), source(small, 15), Settings(provider="cpu"))
+    report = evaluate(source(carphone, 30), source(small, 15), identity())
     assert report.coverage["paired"] == FRAMES // 2
     assert report.coverage["original"]["unpaired"] == FRAMES // 2
     assert report.coverage["deidentified"]["unpaired"] == 0
@@ -112,7 +111,7 @@ def test_half_the_frame_rate_and_another_size_are_joined_by_time(carphone: list[
 
 def test_drawn_frames_are_the_same_for_the_same_seed(carphone: list[Image]) -> None:
     def drawn(seed: int) -> object:
-        settings = Settings(frames=5, seed=seed, provider="cpu")
+        settings = identity(frames=5, seed=seed)
         return evaluate(source(carphone), source(carphone[::-1]), settings)[
             "identity.distance_between_sides"
         ]
@@ -125,7 +124,7 @@ def test_drawn_frames_are_the_same_for_the_same_seed(carphone: list[Image]) -> N
 
 def test_two_videos_without_a_face_give_reasons_and_no_figures() -> None:
     gray = [np.full((96, 96, 3), 90, np.uint8) for _ in range(6)]
-    report = evaluate(source(gray), source(gray), Settings(provider="cpu"))
+    report = evaluate(source(gray), source(gray), identity())
     assert report.complete
     assert report.coverage["face_in_neither"] == 6
     for name in ("identity.distance_between_sides", "identity.rms_distance_all_pairs"):
@@ -147,7 +146,7 @@ def test_stopping_early_reports_what_was_seen(carphone: list[Image]) -> None:
     report = evaluate(
         ArraySource(frames(), frame_rate=25),
         source(carphone * 50),
-        Settings(provider="cpu"),
+        identity(),
         stop=stop,
     )
     assert not report.complete
@@ -159,7 +158,7 @@ def test_stopping_early_reports_what_was_seen(carphone: list[Image]) -> None:
     "error", [SourceError("the cable was pulled."), ZeroDivisionError("oops"), MemoryError()]
 )
 def test_a_run_that_breaks_off_loses_nothing(carphone: list[Image], error: Exception) -> None:
-    report = evaluate(Breaks(carphone, 9, error), source(carphone), Settings(provider="cpu"))
+    report = evaluate(Breaks(carphone, 9, error), source(carphone), identity())
     assert not report.complete
     assert report["identity.distance_between_sides"].count >= 7
     assert any("broke off" in note for note in report.notes)
@@ -168,12 +167,12 @@ def test_a_run_that_breaks_off_loses_nothing(carphone: list[Image], error: Excep
 
 def test_videos_without_a_common_moment_are_refused(carphone: list[Image]) -> None:
     with pytest.raises(PairingError, match="--offset"):
-        evaluate(source(carphone), source(carphone), Settings(offset_s=Fraction(9), provider="cpu"))
+        evaluate(source(carphone), source(carphone), identity(offset_s=Fraction(9)))
 
 
 def test_rows_of_the_timeline_are_the_frame_pairs(carphone: list[Image], tmp_path: Path) -> None:
     rows = tmp_path / "rows.csv"
-    report = evaluate(source(carphone), source(carphone), Settings(timeline=rows, provider="cpu"))
+    report = evaluate(source(carphone), source(carphone), identity(timeline=rows))
     with rows.open(newline="") as file:
         read = list(csv.DictReader(file))
     assert [int(row["index"]) for row in read] == list(range(FRAMES))
@@ -188,7 +187,7 @@ def test_progress_tells_how_far_it_is_and_what_the_figures_are(carphone: list[Im
     evaluate(
         source(carphone * 3),
         source(carphone * 3),
-        Settings(provider="cpu"),
+        identity(),
         on_progress=told.append,
     )
     assert told
@@ -200,7 +199,7 @@ def test_progress_tells_how_far_it_is_and_what_the_figures_are(carphone: list[Im
 
 
 def test_the_same_file_twice_is_worth_a_note(carphone_file: Path) -> None:
-    report = evaluate(carphone_file, carphone_file, Settings(provider="cpu"))
+    report = evaluate(carphone_file, carphone_file, identity())
     assert any("same file" in note for note in report.notes)
 
 
@@ -208,7 +207,7 @@ def test_an_offset_can_be_found_only_where_a_video_can_be_read_twice(
     carphone: list[Image],
 ) -> None:
     with pytest.raises(SettingsError, match="give the seconds instead"):
-        evaluate(source(carphone), source(carphone), Settings(offset_s="auto", provider="cpu"))
+        evaluate(source(carphone), source(carphone), identity(offset_s="auto"))
 
 
 def test_a_reference_picture_without_a_face_or_with_two_is_refused(
@@ -219,18 +218,18 @@ def test_a_reference_picture_without_a_face_or_with_two_is_refused(
     PillowImage.fromarray(np.hstack([carphone[0], carphone[0]])).save(crowd)
     for picture, message in ((empty, "no face was found in"), (crowd, "shows 2 faces")):
         with pytest.raises(ReferenceImageError, match=message):
-            evaluate(source(carphone), source(carphone), Settings(source_images=(picture,)))
+            evaluate(source(carphone), source(carphone), identity(source_images=(picture,)))
 
 
 def test_an_unknown_model_is_refused_with_the_names_that_there_are(
     carphone: list[Image],
 ) -> None:
     with pytest.raises((SettingsError, ModelError), match="blazeface"):
-        evaluate(source(carphone), source(carphone), Settings(detector="haar"))
+        evaluate(source(carphone), source(carphone), identity(detector="haar"))
 
 
 def test_the_same_file_as_path_and_as_url_is_worth_a_note(carphone_file: Path) -> None:
-    report = evaluate(carphone_file, carphone_file.as_uri(), Settings(provider="cpu"))
+    report = evaluate(carphone_file, carphone_file.as_uri(), identity())
     assert any("same file" in note for note in report.notes)
 
 
@@ -248,9 +247,9 @@ def test_what_is_no_video_is_refused_and_one_source_for_both_sides_too(
 
 def test_many_frames_without_a_partner_are_worth_a_note() -> None:
     gray = [np.full((96, 96, 3), 90, np.uint8) for _ in range(40)]
-    alike = evaluate(source(gray), source(gray[:39]), Settings(provider="cpu"))
+    alike = evaluate(source(gray), source(gray[:39]), identity())
     assert not any("no partner" in note for note in alike.notes)
-    apart = evaluate(source(gray), source(gray[:30]), Settings(provider="cpu"))
+    apart = evaluate(source(gray), source(gray[:30]), identity())
     assert [note for note in apart.notes if "no partner" in note] == [
         note for note in apart.notes if note.startswith("10 of 40 original frames found no partner")
     ]
@@ -261,8 +260,10 @@ def test_with_a_negative_offset_the_longest_run_has_the_times_of_the_timeline(
     carphone: list[Image], portrait: Path, tmp_path: Path
 ) -> None:
     rows = tmp_path / "rows.csv"
-    settings = Settings(
-        source_images=(portrait,), offset_s=Fraction(-1, 5), timeline=rows, provider="cpu"
+    settings = identity(
+        source_images=(portrait,),
+        offset_s=Fraction(-1, 5),
+        timeline=rows,
     )
     report = evaluate(source(carphone), source(carphone), settings)
     with rows.open(newline="") as file:
