@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from fractions import Fraction
+from functools import partial
 from threading import Event
 from time import perf_counter
 from typing import Any, Final, TypeAlias
@@ -125,16 +126,15 @@ def _offset(settings: Settings, videos: Pair[Video]) -> tuple[Fraction, dict[str
     """The shift between the videos and, if it was looked for, what was found."""
     if settings.offset_s != "auto":
         return settings.offset_s, None
+    paths: list[str | os.PathLike[str]] = []
     for name, video in videos.items():
         if not isinstance(video, str | os.PathLike):
             raise SettingsError(
                 f"--offset auto reads the beginning of the videos twice, but the {name} one can be "
                 "read only once; give the seconds instead."
             )
-    found = estimate_offset(
-        lambda: open_source(videos.original),  # type: ignore[arg-type]
-        lambda: open_source(videos.deidentified),  # type: ignore[arg-type]
-    )
+        paths.append(video)
+    found = estimate_offset(*(partial(open_source, path) for path in paths))
     return found.offset, {
         "seconds": float(found.offset),
         "found": True,
