@@ -1,11 +1,11 @@
-"""What stages see in frames: Box, Face, Sighting, IdentityReading, FaceCrop, MotionFeatures."""
+"""What stages see in frames: Box, Face, Sighting, IdentityReading, ActionUnits, FaceCrop, …"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from streamdeid.pair import Pair
 
 Embedding: TypeAlias = NDArray[np.float32]
 """Shape (dim,)."""
+
+ACTION_UNITS: Final = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
+"""Those whose intensity OpenFace gives, by their numbers in the Facial Action Coding System."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,37 @@ class IdentityReading:
     paired: Embedding | None = None
     paired_flat: bool = False
     paired_detail: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ActionUnits:
+    """How much each action unit moves one face in one frame.
+
+    Attributes:
+        intensity: shape (17,), float64, in order of `ACTION_UNITS`; in the unit of its source
+            (OpenFace post-processed: 0..5; OpenFace online: about 0..5, unclipped; blendshape
+            proxies: none of FACS, only their course in time means something).
+        present: shape (17,), bool: whether the source sees the unit at all; None if it does not
+            say.
+    """
+
+    intensity: NDArray[np.float64]
+    present: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExpressionReading:
+    """The action units of a frame pair.
+
+    Attributes:
+        index: of the frame pair.
+        time: seconds since the original began.
+        units: of each side; None where its source gives none for this frame.
+    """
+
+    index: int
+    time: Fraction
+    units: Pair[ActionUnits | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

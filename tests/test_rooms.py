@@ -19,6 +19,7 @@ NOUNS = {"errors", "pair", "frame", "observations", "score"}
 # Room or noun: what it may import of ours, besides itself. A dotted name is one module of a room.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "cores": set(),
     "pair": set(),
     "frame": {"pair", "errors"},
     "observations": {"frame", "pair", "errors"},
@@ -27,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "condition": {"score", "errors"},
     "sources": {"frame", "pair", "errors"},
     "inference": {"errors"},
-    "stages": {"inference"} | NOUNS,
+    "stages": {"inference", "cores"} | NOUNS,
     "stats": {"errors"},
     "metrics": {"stats"} | NOUNS,
     "report": {"score", "frame", "pair", "errors"},
@@ -37,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "stages",
         "stats",
         "metrics",
+        "cores",
         "settings",
         "condition",
         "report.report",

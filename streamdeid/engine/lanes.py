@@ -2,7 +2,8 @@
 
 The models compute outside Python's lock, so while one lane embeds the faces of a frame pair the
 next pair's faces are being found. Each branch still sees every item in order and alone, so a run's
-figures do not depend on how the threads took turns. A full queue makes the lane before it wait:
+figures do not depend on how the threads took turns. No more lanes compute at the same time than
+there are cores. A full queue makes the lane before it wait:
 what is in flight is bounded by the depth of the queues.
 """
 
@@ -13,6 +14,7 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Final, Self
 
+from streamdeid.cores import CORES
 from streamdeid.engine.branch import Branch
 
 DEPTH: Final = 3
@@ -113,13 +115,14 @@ class _Lane(Thread):
                 return
 
     def _take(self, item: Any) -> None:
-        if item is _RESET:
-            self._branch.stage.reset()
-            seen = [_RESET]
-        elif item is _END:
-            seen = self._branch.flush()
-        else:
-            seen = self._branch.step(item)
+        with CORES:
+            if item is _RESET:
+                self._branch.stage.reset()
+                seen = [_RESET]
+            elif item is _END:
+                seen = self._branch.flush()
+            else:
+                seen = self._branch.step(item)
         for observation in seen:
             for child in self._children:
                 child.put(observation)

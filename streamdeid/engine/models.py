@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from streamdeid.engine.memory import give_back_large_blocks
+from streamdeid.engine.memory import share_one_heap
 from streamdeid.errors import ModelError, SettingsError
 from streamdeid.inference.insightface import BROUGHT, InsightFaceDetector, InsightFaceEmbedder
 from streamdeid.inference.manifest import Manifest
@@ -43,7 +43,7 @@ class Models:
     """
 
     def __init__(self, settings: Settings) -> None:
-        give_back_large_blocks()
+        share_one_heap()
         self._settings = settings
         self._manifest = Manifest.load(settings.resolved_models_dir())
         self._sessions: dict[str, Session] = {}

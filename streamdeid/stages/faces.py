@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from math import dist
 from typing import Literal, TypeAlias
 
+from streamdeid.cores import CORES
 from streamdeid.frame import Frame, FramePair
 from streamdeid.observations import Box, Face, Sighting
 from streamdeid.pair import Pair
@@ -161,7 +161,7 @@ class FaceFinder:
 
 
 class FindFaces:
-    """Follows the same face in both videos, the two side by side on two threads.
+    """Follows the same face in both videos, the two side by side where two cores are free.
 
     Where the de-identified video has lost its face and the original has not, the face nearest to
     the original's place is taken up. Between frames of like shape it must overlap that place, and a
@@ -176,13 +176,13 @@ class FindFaces:
 
     def __init__(self, finders: Pair[FaceFinder]) -> None:
         self._finders = finders
-        self._aside = ThreadPoolExecutor(1, "faces-of-original")
 
     def push(self, item: FramePair) -> Iterable[Pair[Sighting]]:
-        waiting = self._aside.submit(self._find_in_original, item.original)
         finder = self._finders.deidentified
-        deidentified = finder.follow(item.deidentified)
-        original = waiting.result()
+        original, deidentified = CORES.both(
+            lambda: self._find_in_original(item.original),
+            lambda: finder.follow(item.deidentified),
+        )
         place = _same_place(original, item.deidentified)
         same_view = _same_shape(item)
         if same_view and _strayed(deidentified, place):
@@ -193,7 +193,6 @@ class FindFaces:
         yield Pair(original, deidentified)
 
     def flush(self) -> Iterable[Pair[Sighting]]:
-        self._aside.shutdown()
         return ()
 
     def reset(self) -> None:

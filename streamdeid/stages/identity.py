@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
@@ -11,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from streamdeid.cores import CORES
 from streamdeid.inference.manifest import EmbeddingSpec
 from streamdeid.inference.preprocess import prepare
 from streamdeid.inference.session import Session
@@ -89,7 +89,6 @@ class IdentityEmbedder:
         self._embedder = embedder
         self._wants = wants
         self._index = 0
-        self._aside = ThreadPoolExecutor(1, "identity-of-original")
 
     def push(self, item: Pair[Sighting]) -> Iterable[IdentityReading]:
         time = item.original.frame.elapsed
@@ -100,16 +99,16 @@ class IdentityEmbedder:
             yield IdentityReading(index, time, Pair(None, None))
 
     def flush(self) -> Iterable[IdentityReading]:
-        self._aside.shutdown()
         return ()
 
     def reset(self) -> None:
         """Nothing to forget: every frame pair stands for itself."""
 
     def _read(self, index: int, time: Fraction, item: Pair[Sighting]) -> IdentityReading:
-        waiting = self._aside.submit(self._align_and_embed, item.original)
-        deidentified = self._align_and_embed(item.deidentified)
-        original = waiting.result()
+        original, deidentified = CORES.both(
+            lambda: self._align_and_embed(item.original),
+            lambda: self._align_and_embed(item.deidentified),
+        )
         own = Pair(original, deidentified).map(_embedding)
         if original is None:
             return IdentityReading(index, time, own)

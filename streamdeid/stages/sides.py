@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
+from streamdeid.cores import CORES
 from streamdeid.pair import Pair
 from streamdeid.stages.stage import Stage
 
@@ -14,7 +14,7 @@ Out = TypeVar("Out")
 
 
 class BothSides(Generic[In, Out]):
-    """Does the same to both videos, side by side on two threads.
+    """Does the same to both videos, side by side where two cores are free.
 
     The two stages share nothing but what `build` gives both of them, such as a model's session.
 
@@ -28,7 +28,6 @@ class BothSides(Generic[In, Out]):
         self.name = self._stages.original.name
         self.delay = self._stages.original.delay
         self.stride = self._stages.original.stride
-        self._aside = ThreadPoolExecutor(1, f"{self.name}-of-original")
 
     def push(self, item: Pair[In]) -> Iterable[Pair[Out]]:
         """As the stages do, on both sides.
@@ -44,11 +43,9 @@ class BothSides(Generic[In, Out]):
 
     def flush(self) -> Iterable[Pair[Out]]:
         stages = self._stages
-        last = self._side_by_side(
+        return self._side_by_side(
             lambda: list(stages.original.flush()), lambda: list(stages.deidentified.flush())
         )
-        self._aside.shutdown()
-        return last
 
     def reset(self) -> None:
         self._stages.original.reset()
@@ -57,12 +54,7 @@ class BothSides(Generic[In, Out]):
     def _side_by_side(
         self, original: Callable[[], list[Out]], deidentified: Callable[[], list[Out]]
     ) -> list[Pair[Out]]:
-        waiting = self._aside.submit(original)
-        try:
-            ours = deidentified()
-        finally:
-            # Also after an error: the other side must not still be at work when we are gone.
-            theirs = waiting.result()
+        theirs, ours = CORES.both(original, deidentified)
         if len(theirs) != len(ours):
             raise ValueError(
                 f"{self.name} let out {len(theirs)} items of the original video, but {len(ours)} "

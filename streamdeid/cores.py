@@ -1,0 +1,93 @@
+"""Cores: as many threads compute at the same time as there are cores, and no more.
+
+A thread that is put aside in the middle of its work holds Python's lock and warm caches that the
+others need: with a free choice of threads, two cores did the same evaluation 20 % slower.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from threading import BoundedSemaphore, local
+from types import TracebackType
+from typing import Final, TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class Cores(AbstractContextManager[None]):
+    """Turns at computing. Hold one (`with cores:`) while you compute, not while you wait.
+
+    Args:
+        count: threads that compute at the same time, at least 1.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._free = BoundedSemaphore(count)
+        self._mine = local()
+        # Threads are made when they are first needed, and wait idle when they are not.
+        self._aside = ThreadPoolExecutor(count, "aside")
+
+    def __enter__(self) -> None:
+        self._free.acquire()
+        self._mine.turn = True
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._mine.turn = False
+        self._free.release()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Lend this thread's turn, if it holds one, to others while it waits for something."""
+        if not getattr(self._mine, "turn", False):
+            yield
+            return
+        self.__exit__(None, None, None)
+        try:
+            yield
+        finally:
+            self.__enter__()
+
+    def both(self, first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
+        """What the two give: side by side if another core is free now, else one after the other.
+
+        To be called by a thread that holds a turn. Both have ended when it returns or raises.
+
+        Raises:
+            Exception: what either raised; the one of `first` if both did.
+        """
+        if not self._free.acquire(blocking=False):
+            return first(), second()
+        aside = self._aside.submit(self._on_its_turn, first)
+        try:
+            ours = second()
+        finally:
+            with self.waiting():
+                theirs = aside.result()
+        return theirs, ours
+
+    def _on_its_turn(self, work: Callable[[], A]) -> A:
+        self._mine.turn = True
+        try:
+            return work()
+        finally:
+            self.__exit__(None, None, None)
+
+
+def usable_cores() -> int:
+    """The cores that this process may run on, at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+CORES: Final = Cores(usable_cores())
+"""Those of this machine, shared by whatever runs in this process."""
