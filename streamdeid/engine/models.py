@@ -105,7 +105,8 @@ class Models:
     def _detector(self, name: str) -> Detector:
         if name.startswith(BROUGHT):
             return BroughtDetector(self._bring(name, InsightFaceDetector))
-        session = self._session(name, "detector")
+        # Now and then both sides look in the same moment: the memory of that would be kept for good.
+        session = self._session(name, "detector", at_once=1)
         kind = session.spec.kind
         if kind not in _DETECTORS:
             raise ModelError(
