@@ -105,7 +105,7 @@ class Models:
     def _detector(self, name: str) -> Detector:
         if name.startswith(BROUGHT):
             return BroughtDetector(self._bring(name, InsightFaceDetector))
-        # Now and then both sides look in the same moment: the memory of that would be kept for good.
+        # Now and then both sides look at once: what that takes of memory would be kept for good.
         session = self._session(name, "detector", at_once=1)
         kind = session.spec.kind
         if kind not in _DETECTORS:
