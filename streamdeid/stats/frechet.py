@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike
 from streamdeid.stats.batch import Floats
 
 _EPS = float(np.finfo(np.float64).eps)
+_FAR = 1e4  # times what rounding leaves: a smaller pivot may be little else
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,10 +81,11 @@ def frechet_distance(
 
 
 def factor_of(covariance: ArrayLike) -> Floats:
-    """F of shape (rank, dim) with Fᵀ·F = `covariance`, by eigenvectors.
+    """F of shape (rank, dim) with Fᵀ·F = `covariance`.
 
-    Directions in which there is nothing but rounding are left out: the root of a rounding error
-    of 1e-16 is 1e-8, and a thousand of these show.
+    Cholesky's, which takes a tenth of the time of eigenvectors, where no pivot comes near to
+    rounding. Else by eigenvectors, and directions in which there is nothing but rounding are left
+    out: the root of a rounding error of 1e-16 is 1e-8, and a thousand of these show.
 
     Args:
         covariance: shape (dim, dim), symmetric and positive semi-definite.
@@ -98,6 +101,11 @@ def factor_of(covariance: ArrayLike) -> Floats:
     size = float(np.abs(c).max(initial=0.0))
     if float(np.abs(c - c.T).max(initial=0.0)) > 1e-6 * size:
         raise ValueError("a covariance is not symmetric")
+    with suppress(np.linalg.LinAlgError):
+        lower = np.linalg.cholesky(c)
+        pivots = np.diag(lower) ** 2
+        if pivots.min(initial=np.inf) > _FAR * len(c) * _EPS * pivots.max(initial=0.0):
+            return np.ascontiguousarray(lower.T)
     values, vectors = np.linalg.eigh(c)
     largest = float(np.abs(values).max(initial=0.0))
     if float(values.min(initial=0.0)) < -1e-6 * largest:
