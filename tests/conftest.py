@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -54,3 +55,11 @@ def run_python(python_environment: dict[str, str]) -> RunPython:
         )
 
     return run
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _heeded() -> Iterator[None]:
+    """A job in the background of a script ignores Ctrl-C, and so would what the tests start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
