@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,6 +130,12 @@ class ActionUnits:
     present: NDArray[np.bool_] | None = None
 
 
+AuValues: TypeAlias = Literal["post-processed", "online", "proxy"]
+"""What intensities are, which decides what they may be compared with: OpenFace's after its run
+(less the person's own offset, clipped to 0..5, smoothed), OpenFace's while it runs (raw), or
+stand-ins computed of blendshapes. They differ by more than two videos do: never mix them."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ExpressionReading:
     """The action units of a frame pair.
@@ -138,11 +144,16 @@ class ExpressionReading:
         index: of the frame pair.
         time: seconds since the original began.
         units: of each side; None where its source gives none for this frame.
+        values: what the intensities are.
+        fault: what went wrong with the source of the units, if that is why a side has none: a
+            sentence. None: no face was seen there.
     """
 
     index: int
     time: Fraction
     units: Pair[ActionUnits | None]
+    values: AuValues
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
