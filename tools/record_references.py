@@ -10,6 +10,7 @@ Keys of the file:
     blazeface_scores (n, 896); blazeface_best (n, 8), the anchors of the highest scores, and
         blazeface_boxes (n, 8, 16), their boxes: TensorFlow, for each of the detector's pictures.
     landmarks (n, 478, 3); presence (n,): TensorFlow, for each of the landmark model's pictures.
+    blendshapes (n, 52): TensorFlow, for each of these landmarks.
     embeddings (n, 128): dlib, for each chip.
     centerface_heatmap, _scale, _offset, _landmarks: the shipped file, for its one picture.
     five_frames (n,); five_boxes (n, 4); five_points (n, 5, 2): dlib's predictor, on frames of the
@@ -27,6 +28,7 @@ from types import ModuleType
 from typing import Any
 
 import export_blazeface
+import export_blendshapes
 import numpy as np
 import tflite
 from export_centerface import OUTPUTS, shipped_session
@@ -94,7 +96,18 @@ def _landmarks(pictures: ModuleType) -> dict[str, NDArray[Any]]:
         found = tflite.interpreted(content, image[None].astype(np.float32) / np.float32(255))
         meshes.append(found["Identity"].reshape(-1, 3))
         presence.append(1 / (1 + np.exp(-found["Identity_1"].ravel()[0])))
-    return {"landmarks": np.array(meshes, np.float32), "presence": np.array(presence, np.float32)}
+    return {
+        "landmarks": np.array(meshes, np.float32),
+        "presence": np.array(presence, np.float32),
+        "blendshapes": _blendshapes(meshes),
+    }
+
+
+def _blendshapes(meshes: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    content = _source("blendshapes")
+    chosen = [mesh[None, export_blendshapes.SUBSET, :2] for mesh in meshes]
+    outputs = [next(iter(tflite.interpreted(content, points).values())) for points in chosen]
+    return np.array(outputs, np.float32)
 
 
 def _embeddings(pictures: ModuleType) -> dict[str, NDArray[Any]]:

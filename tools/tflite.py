@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import onnx
@@ -16,15 +17,23 @@ from numpy.typing import NDArray
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-def converted(content: bytes) -> onnx.GraphProto:
-    """The model's graph as tf2onnx gives it: inputs and outputs laid out as TensorFlow has them."""
+def converted(content: bytes, optimizers: Collection[str] | None = None) -> onnx.GraphProto:
+    """The model's graph as tf2onnx gives it: inputs and outputs laid out as TensorFlow has them.
+
+    Args:
+        optimizers: tf2onnx's, by their names, to be applied; None: all.
+    """
     import tf2onnx
+    import tf2onnx.optimizer
     from onnx_graph import OPSET
 
     with tempfile.TemporaryDirectory(prefix="streamdeid-tflite-") as folder:
         path = Path(folder, "model.tflite")
         path.write_bytes(content)
-        model, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET)
+        every = tf2onnx.optimizer._get_optimizers()
+        chosen = {name: every[name] for name in every if optimizers is None or name in optimizers}
+        with patch.object(tf2onnx.optimizer, "_get_optimizers", return_value=chosen):
+            model, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET)
     graph: onnx.GraphProto = model.graph
     del graph.value_info[:]
     return graph

@@ -8,14 +8,14 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from streamdeid.errors import ModelError
 
 MANIFEST = "manifest.toml"
 
-Task: TypeAlias = Literal["detector", "landmarks", "embedder", "alignment", "motion"]
-TASKS: tuple[Task, ...] = ("detector", "landmarks", "embedder", "alignment", "motion")
+Task: TypeAlias = Literal["detector", "landmarks", "blendshapes", "embedder", "alignment", "motion"]
+TASKS: tuple[Task, ...] = get_args(Task)
 
 Dimension: TypeAlias = int | str
 """A size, or the letter of a size that is free: "N", "H", "W"."""

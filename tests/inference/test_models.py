@@ -53,6 +53,13 @@ def test_landmarks_lie_where_tensorflow_finds_them(
     assert (presence[3:] < 0.1).all(), "these are none"
 
 
+def test_blendshapes_are_those_of_tensorflow(manifest: Manifest, references: References) -> None:
+    session = Session(manifest.spec("blendshapes"))
+    for mesh, expected in zip(references["landmarks"], references["blendshapes"], strict=True):
+        (found,) = session.run(landmarks=mesh[None])
+        np.testing.assert_allclose(found[0], expected, atol=1e-5)
+
+
 def test_a_batch_gives_what_its_images_give_alone(manifest: Manifest) -> None:
     for name, images in (
         ("landmarks", pictures.landmark_pictures()),
