@@ -10,6 +10,7 @@ from streamdeid.stats.frechet import Gaussian, frechet_distance
 from streamdeid.stats.gaussian import RunningGaussian
 from streamdeid.stats.histogram import RunningHistogram
 from streamdeid.stats.kernel import Discrepancy, polynomial_mmd
+from streamdeid.stats.lags import RunningLags
 from streamdeid.stats.longest_run import LongestRun, Run
 from streamdeid.stats.moments import RunningMoments
 from streamdeid.stats.reservoir import Reservoir
@@ -27,6 +28,7 @@ __all__ = [
     "RunningCovariance",
     "RunningGaussian",
     "RunningHistogram",
+    "RunningLags",
     "RunningMoments",
     "RunningSpread",
     "State",
