@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final, Literal, TypeAlias
 
@@ -134,6 +134,26 @@ AuValues: TypeAlias = Literal["post-processed", "online", "proxy"]
 """What intensities are, which decides what they may be compared with: OpenFace's after its run
 (less the person's own offset, clipped to 0..5, smoothed), OpenFace's while it runs (raw), or
 stand-ins computed of blendshapes. They differ by more than two videos do: never mix them."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuOrigin:
+    """Where action units come from, and what their intensities mean.
+
+    Attributes:
+        source: what to call it: "OpenFace 2.2.0", "blendshape proxy".
+        values_on_the_way: what its values are while the video goes by.
+        unit: of the intensities.
+        one_unit: a difference of 1 means as much in one action unit as in another.
+        reliability: by number of the unit, "good", "marginal" or "weak": how well a stand-in
+            follows the unit that it stands for. Empty: they are the units themselves.
+    """
+
+    source: str
+    values_on_the_way: AuValues
+    unit: str
+    one_unit: bool = True
+    reliability: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,8 +19,8 @@ from onnx_graph import constants, replace_constants, serialised, tensor, tidied
 from streamdeid.inference.manifest import ModelSpec
 from streamdeid.inference.session import Session
 
-# Where tf2onnx 1.17 moves transposes it forgets the axes of means, and the order in which it does so
-# differs from run to run. ONNX Runtime does as well with them where they are.
+# Where tf2onnx 1.17 moves transposes it forgets the axes of means, and it moves them in another
+# order in every run. ONNX Runtime does as well with them where they are.
 OPTIMIZERS = ("fold_constants", "remove_identity", "remove_back_to_back")
 LANDMARKS = 478
 BLENDSHAPES = 52

@@ -92,5 +92,6 @@ class Branch(Generic[In, Out]):
 
     def _write_row(self, observation: Out, rows: Timeline) -> None:
         cells = {k: v for metric in self.metrics for k, v in metric.columns(observation).items()}
-        rows.append(self._index, cells)
-        self._index += 1
+        if cells:
+            rows.append(self._index, cells)
+            self._index += 1

@@ -5,6 +5,7 @@ A metric neither decodes nor infers; it knows the nouns that stages hand on, and
 
 from streamdeid.metrics.coverage import Coverage
 from streamdeid.metrics.discrepancy import KernelDiscrepancy
+from streamdeid.metrics.expression import ExpressionAgreement
 from streamdeid.metrics.feature_space import FeatureSpace
 from streamdeid.metrics.identity import IdentityDistance, References
 from streamdeid.metrics.image_quality import ImageQuality
@@ -15,6 +16,7 @@ from streamdeid.metrics.sampled import Sampled
 __all__ = [
     "Cell",
     "Coverage",
+    "ExpressionAgreement",
     "FeatureSpace",
     "FrechetDistance",
     "IdentityDistance",

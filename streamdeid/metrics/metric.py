@@ -34,7 +34,10 @@ class Metric(Protocol[Item]):
         ...
 
     def columns(self, item: Item) -> Mapping[str, Cell]:
-        """What `item` adds to its row of the timeline: exactly `column_names`. Changes nothing."""
+        """What `item` adds to its row of the timeline: exactly `column_names`. Changes nothing.
+
+        Empty for an item that is no row's, because another one has told of this frame pair.
+        """
         ...
 
     def update(self, item: Item) -> None:

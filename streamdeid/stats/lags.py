@@ -98,6 +98,11 @@ class RunningLags:
         """The lags in steps, shape (2 reach + 1,): -reach ... reach."""
         return np.arange(-self.reach, self.reach + 1)
 
+    @property
+    def pairs(self) -> NDArray[np.int64]:
+        """Pairs of steps at each lag, shape (2 reach + 1,)."""
+        return self._pairs.copy()
+
     def pearson(self) -> Floats:
         """Correlation at each lag, shape (2 reach + 1, columns), -1..1.
 

@@ -69,6 +69,9 @@ class StateReader:
             raise self._error(key, f"is {_shown(value)}, and must be a string")
         return value
 
+    def text_or_none(self, key: str) -> str | None:
+        return None if self._value(key) is None else self.text(key)
+
     def child(self, key: str) -> State:
         """A state inside this one."""
         value = self._value(key)
