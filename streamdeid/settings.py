@@ -16,12 +16,14 @@ from streamdeid.errors import SettingsError
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 METRICS: Mapping[str, tuple[str, ...]] = {
     "identity": ("identity.", "identity_paired."),
+    "expression": ("expression.", "expression_proxy.", "expression_agreement."),
     "quality": ("quality.",),
     "realism": ("realism.fid_i3d", "realism.mmd_i3d"),
     "fvd": ("realism.fvd",),
     "fsmetric": ("realism.fid_fsmetric",),
 }
 """What can be measured, and how the names of its scores begin."""
+AU_SOURCES = ("auto", "openface", "blendshapes", "both")
 PROVIDERS = ("auto", "cpu", "cuda", "tensorrt")
 TIMELINE_SUFFIXES = (".csv", ".jsonl", ".parquet")
 MAX_OFFSET_S = 1_000_000
@@ -47,7 +49,7 @@ class Takes(Generic[_Taken, _Kept]):
 
 
 # Defaults of such fields: to a type checker a tuple is no `Takes`, but Any is.
-_USUAL_METRICS: Any = ("identity", "quality", "realism")
+_USUAL_METRICS: Any = ("identity", "expression", "quality", "realism")
 _NO_IMAGES: Any = ()
 _IN_STEP: Any = Fraction(0)
 _NO_PATH: Any = None
@@ -58,10 +60,11 @@ class Settings:
     """How an evaluation is to be done; the same settings on the same videos give the same figures.
 
     Attributes:
-        metrics: what to measure, of `METRICS`. "identity": how far the person is gone. "quality":
-            SSIM, MS-SSIM and PSNR. "realism": Fréchet distance and MMD of I3D features. "fvd" and
-            "fsmetric" run I3D once more each, on clips and as the tool fsmetric does, for figures
-            to be compared with published ones.
+        metrics: what to measure, of `METRICS`. "identity": how far the person is gone.
+            "expression": how far the facial action units agree. "quality": SSIM, MS-SSIM and
+            PSNR. "realism": Fréchet distance and MMD of I3D features. "fvd" and "fsmetric" run
+            I3D once more each, on clips and as the tool fsmetric does, for figures to be compared
+            with published ones.
         source_images: pictures of the person in the original video; a folder stands for the
             pictures in it. Several average into one template.
         target_images: likewise, of the person whose face was put in.
@@ -70,6 +73,13 @@ class Settings:
         seed: of that draw.
         face: which face to follow when there are several: "largest"; "nearest" to where it was last
             seen (the centre of the frame at first); or its number from the left, beginning with 0.
+        au_source: where action units come from: "openface"; "blendshapes", stand-ins made of the
+            landmarks; "both", and how well they agree; or "auto", OpenFace where it is found.
+        openface: OpenFace's FeatureExtraction: its path, "docker" or "docker:IMAGE", or a script
+            that takes a video and an output folder, as for fsmetric; None: $STREAMDEID_OPENFACE,
+            or else what is on the PATH.
+        au_static: have OpenFace judge each frame by itself (its -au_static): for short clips, or
+            an expression that is held throughout.
         detector: "auto" (BlazeFace, and CenterFace where that finds nothing), the name of one
             detector in the manifest, or "insightface:PATH".
         landmarks, embedder: names in the manifest; the embedder may be "insightface:PATH".
@@ -94,6 +104,9 @@ class Settings:
     frames: int | None = None
     seed: int = 0
     face: Literal["largest", "nearest"] | int = "largest"
+    au_source: Literal["auto", "openface", "blendshapes", "both"] = "auto"
+    openface: str | None = None
+    au_static: bool = False
     detector: str = "auto"
     landmarks: str = "landmarks"
     embedder: str = "dlib_resnet"
@@ -131,6 +144,7 @@ class Settings:
                 f"--metrics is {','.join(self.metrics)!r}: it must be one or more of "
                 f"{', '.join(METRICS)}."
             )
+        self._check_au_source()
         for name in ("confirm_every", "search_every", "quality_every"):
             if getattr(self, name) < 1:
                 flag = "--" + name.replace("_", "-")
@@ -144,6 +158,18 @@ class Settings:
                 f"--timeline is {self.timeline}: its name must end in "
                 f"{', '.join(TIMELINE_SUFFIXES[:-1])} or {TIMELINE_SUFFIXES[-1]}."
             )
+
+    def _check_au_source(self) -> None:
+        if self.au_source not in AU_SOURCES:
+            raise SettingsError(
+                f"--au-source is {self.au_source!r}: it must be one of {', '.join(AU_SOURCES)}."
+            )
+        for flag, given in (("--openface", self.openface), ("--au-static", self.au_static)):
+            if given and self.au_source == "blendshapes":
+                raise SettingsError(
+                    f"{flag} is about OpenFace, but --au-source is blendshapes: leave one of the "
+                    "two out."
+                )
 
     def _normalise(self) -> None:
         """Keep what was given in the types that `Takes` promises."""

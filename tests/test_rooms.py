@@ -54,7 +54,7 @@ HOMES: dict[str, set[str]] = {
     "onnxruntime": {"inference"},
     "insightface": {"inference"},
     "click": {"cli"},
-    "rich": {"cli", "report.to_terminal", "report.page"},
+    "rich": {"cli", "report.to_terminal", "report.expression_table", "report.page"},
     "pyarrow": {"report.rows"},
     "PIL": {"sources", "engine.covering"},
     "numpy": {

@@ -13,6 +13,7 @@ import click
 from streamdeid.cli.console import Terminal
 from streamdeid.cli.options import (
     A_VIDEO,
+    expression_options,
     frame_options,
     model_options,
     option,
@@ -71,6 +72,7 @@ FIRST_FRAME: Final = (
 @output_options
 @reference_options
 @frame_options
+@expression_options
 @model_options
 def demo(method: Method, strength: float, video: str | None, **options: Any) -> None:
     """Evaluate a real clip against itself, its face covered on the fly.

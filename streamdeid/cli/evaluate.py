@@ -9,6 +9,7 @@ import click
 
 from streamdeid.cli.options import (
     A_VIDEO,
+    expression_options,
     frame_options,
     model_options,
     output_options,
@@ -28,6 +29,7 @@ from streamdeid.cli.sections import SectionCommand
 @output_options
 @reference_options
 @frame_options
+@expression_options
 @model_options
 def evaluate(original: str, deidentified: str, **options: Any) -> None:
     """Say how much of the person is left in a de-identified video.

@@ -14,7 +14,7 @@ import click
 from streamdeid.cli.sections import SectionOption
 from streamdeid.condition import EXAMPLE, Condition
 from streamdeid.errors import SettingsError
-from streamdeid.settings import METRICS, PROVIDERS, Settings
+from streamdeid.settings import AU_SOURCES, METRICS, PROVIDERS, Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -241,6 +241,31 @@ frame_options = together(
         metavar="N",
         section="Which frames",
         help="While no face is found: frames between two looks of the slow detector.",
+    ),
+)
+
+expression_options = together(
+    option(
+        "--au-source",
+        type=click.Choice(AU_SOURCES),
+        default=DEFAULTS.au_source,
+        show_default=True,
+        section="Expression",
+        help="Where action units come from: OpenFace; blendshapes, which are stand-ins made of the "
+        "landmarks; both, and how well they agree; auto takes OpenFace where it is found.",
+    ),
+    option(
+        "--openface",
+        metavar="PATH|docker[:IMAGE]|SCRIPT",
+        section="Expression",
+        help="OpenFace's FeatureExtraction, an image that holds it, or a script that takes a video "
+        "and an output folder.  [default: $STREAMDEID_OPENFACE, or what is on the PATH]",
+    ),
+    option(
+        "--au-static",
+        is_flag=True,
+        section="Expression",
+        help="Let OpenFace judge each frame by itself: for short clips and held expressions.",
     ),
 )
 

@@ -23,6 +23,7 @@ FIGURES: Final[Mapping[str, str]] = {
     "identity.verified_as_source.deidentified": "verified as source",
     "identity.distance_to_source.deidentified": "distance to source",
     "identity_paired.distance_between_sides": "paired distance",
+    "expression.mean.pcc": "expression PCC",
 }
 PLAIN_EVERY_S: Final = 5.0
 

@@ -60,6 +60,10 @@ class Models:
         """The model that follows a face."""
         return LandmarkModel(self._session(self._settings.landmarks, "landmarks"))
 
+    def blendshapes(self) -> Session:
+        """What the landmarks of a face say of its movements."""
+        return self._session(self._manifest.default("blendshapes").name, "blendshapes")
+
     def embedder(self) -> FaceEmbedder:
         """What turns a chip into a vector."""
         name = self._settings.embedder

@@ -12,6 +12,7 @@ from streamdeid.frame import FramePair
 from streamdeid.inference.session import Session
 from streamdeid.metrics import (
     Coverage,
+    ExpressionAgreement,
     FeatureSpace,
     FrechetDistance,
     IdentityDistance,
@@ -22,6 +23,7 @@ from streamdeid.metrics import (
 from streamdeid.observations import Sighting
 from streamdeid.pair import Pair
 from streamdeid.settings import Settings
+from streamdeid.stages.action_units.blendshapes import BlendshapeSource
 from streamdeid.stages.crops import FaceCrops, FsmetricCropping, SteadyCropping
 from streamdeid.stages.faces import FaceFinder, FindFaces
 from streamdeid.stages.identity import IdentityEmbedder
@@ -50,6 +52,8 @@ def plan(settings: Settings, models: Models) -> Branch[FramePair, Any]:
     branches: list[Sightings] = []
     if "identity" in wanted:
         branches.append(_identity(settings, models))
+    if "expression" in wanted:
+        branches.append(_expression(models))
     if "quality" in wanted:
         branches.append(Branch(QualityMeter(settings.quality_every), [ImageQuality()]))
     if wanted & {"realism", "fvd"}:
@@ -83,6 +87,11 @@ def _identity(settings: Settings, models: Models) -> Sightings:
         return Branch(IdentityEmbedder(alignment, embedder), [distances])
     drawn = Sampled(distances, settings.frames, settings.seed)
     return Branch(IdentityEmbedder(alignment, embedder, drawn.wants), [drawn])
+
+
+def _expression(models: Models) -> Sightings:
+    source = BlendshapeSource(models.blendshapes())
+    return Branch(source, [ExpressionAgreement(source.origin)])
 
 
 def _realism(settings: Settings, i3d: Session) -> Sightings:

@@ -155,16 +155,14 @@ class ExpressionAgreement:
     def _mean_score(self, seen: UnitAgreement, measure: str, values: Floats) -> Score:
         name, unit = f"mean.{measure}", self._unit(measure)
         counted = [column for column in self._reliable if not np.isnan(values[column])]
+        why = "no action unit changes on both sides"
+        if measure == "f1":
+            why = "no action unit is shown on either side"
+        elif measure in ("rmse", "mae") and not self._origin.one_unit:
+            counted, why = [], "each action unit has a unit of its own"
         details = {"action_units": [ACTION_UNITS[column] for column in counted]}
-        if measure in ("rmse", "mae") and not self._origin.one_unit:
-            reason = f"{self._origin.source} values have a unit of their own for each action unit"
-            return Score(name, None, unit, 0, reason=reason, details={"action_units": []})
         if not counted:
-            reason = self._why_missing(seen, measure) or (
-                "no action unit is shown on either side"
-                if measure == "f1"
-                else "no action unit changes on both sides"
-            )
+            reason = self._why_missing(seen, measure) or why
             return Score(name, None, unit, 0, reason=reason, details=details)
         mean = float(values[counted].mean())
         return Score(name, mean, unit, seen.both, reason=seen.fault, details=details)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from rich.console import Console
@@ -16,6 +16,7 @@ HEADS: Final = {"original": "original", "deidentified": "de-identified"}
 LABEL_WIDTH: Final = 34
 VALUE_WIDTH: Final = 20
 RANGE_WIDTH: Final = 14
+CELL_WIDTH: Final = 8
 WIDE: Final = LABEL_WIDTH + 2 * (VALUE_WIDTH + RANGE_WIDTH) + 8
 """Columns from which on there is room for a range beside each value."""
 
@@ -63,6 +64,15 @@ class Page:
                 grid.add_column(width=RANGE_WIDTH)
                 cells.append(Text((ranges or {}).get(side, ""), style="dim"))
         grid.add_row(*cells)
+        self._indented(grid, indent)
+
+    def columns(self, label: Text | str, cells: Sequence[Text | str], indent: int = 2) -> None:
+        """A line of a table whose columns are not the two sides: a label and up to five cells."""
+        grid = Table.grid(padding=(0, 1, 0, 0))
+        grid.add_column(width=LABEL_WIDTH - indent)
+        for _ in cells:
+            grid.add_column(width=CELL_WIDTH, justify="right")
+        grid.add_row(label, *cells)
         self._indented(grid, indent)
 
     def remark(self, text: str) -> None:

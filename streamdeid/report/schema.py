@@ -7,6 +7,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from streamdeid.report.action_units import expression_names
+
 
 @cache
 def report_schema() -> dict[str, Any]:
@@ -19,4 +21,4 @@ def report_schema() -> dict[str, Any]:
 
 def score_names() -> tuple[str, ...]:
     """The names of all scores that a report has."""
-    return tuple(report_schema()["properties"]["scores"]["properties"])
+    return (*report_schema()["properties"]["scores"]["properties"], *expression_names())

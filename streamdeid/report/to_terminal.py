@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from streamdeid.pair import SIDES
+from streamdeid.report import expression_table
 from streamdeid.report.page import HEADS, Page
 from streamdeid.report.printable import printable, shown_name
 from streamdeid.report.report import Report
@@ -74,6 +75,10 @@ def show(report: Report, console: Console) -> None:
         _show_stream(side, report.streams.get(side) or {}, page)
     said: set[str] = set()
     for group, kinds in _grouped(report.scores).items():
+        if group in expression_table.TITLES:
+            own = [score for score in report.scores if score.name.startswith(f"{group}.")]
+            expression_table.show_expression(group, own, page)
+            continue
         page.title(TITLES.get(group, _words(group).capitalize()), "5 … 95 %")
         _show_scores(kinds, page, said)
     if report.coverage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import jsonschema
@@ -60,4 +61,17 @@ def test_the_names_of_the_contract_are_known() -> None:
         "identity.distance_between_sides",
         "identity.rms_distance_all_pairs",
         "identity_paired.verified_as_source.deidentified",
+        "expression.au01.pcc",
+        "expression.au45.ccc",
+        "expression.mean.rmse",
+        "expression.coverage",
+        "expression.lag_s",
     } <= set(score_names())
+
+
+def test_scores_of_expression_are_those_that_the_schema_describes() -> None:
+    patterns = report_schema()["properties"]["scores"]["patternProperties"]
+    names = [name for name in score_names() if name.startswith("expression")]
+    assert len(names) == 2 * (18 * 5 + 2) + 18 * 2
+    for name in names:
+        assert any(re.search(pattern, name) for pattern in patterns), name

@@ -1,0 +1,87 @@
+"""Expression through the whole engine, on a real face that talks."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamdeid import Settings, evaluate
+from streamdeid.errors import SettingsError
+from streamdeid.frame import Image
+from streamdeid.observations import ACTION_UNITS
+from streamdeid.sources.arrays import ArraySource
+from tests.stages.record_references import carphone as whole_clip
+
+PROXIES = Settings(metrics=("expression",), au_source="blendshapes", provider="cpu")
+
+
+@pytest.fixture(scope="module")
+def clip() -> list[Image]:
+    return whole_clip()
+
+
+def source(images: list[Image]) -> ArraySource:
+    return ArraySource(images, frame_rate=25)
+
+
+def test_a_face_agrees_with_itself_and_the_rows_hold_its_units(
+    clip: list[Image], tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows.csv"
+    settings = Settings(
+        metrics=("expression",), au_source="blendshapes", provider="cpu", timeline=rows
+    )
+    report = evaluate(source(clip[:40]), source(clip[:40]), settings)
+    assert report["expression.mean.pcc"].value == 1
+    assert report["expression.au12.rmse"].value == 0
+    assert report["expression.lag_s"].value == 0
+    assert report["expression.coverage"].value == 1
+    assert report["expression.au12.pcc"].details["source"] == "blendshape proxy"
+    assert "blendshapes" in [model["name"] for model in report.models]
+    with rows.open() as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == 40
+    for unit in ACTION_UNITS:
+        here, there = (table[7][f"{s}.au{unit:02}.proxy"] for s in ("original", "deidentified"))
+        assert float(here) == float(there)
+
+
+def test_a_face_that_comes_five_frames_late_is_seen_to(clip: list[Image]) -> None:
+    report = evaluate(source(clip[5:]), source(clip[:-5]), PROXIES)
+    lag = report["expression.lag_s"]
+    assert lag.value == pytest.approx(0.2)
+    assert lag.details["pcc"] > lag.details["pcc_without_shift"] + 0.2
+
+
+def test_a_mirrored_face_keeps_its_symmetric_units(clip: list[Image]) -> None:
+    mirrored = [np.ascontiguousarray(image[:, ::-1]) for image in clip]
+    report = evaluate(source(clip), source(mirrored), PROXIES)
+    for unit in (1, 2, 25, 26, 45):  # those that move in this clip
+        assert (report[f"expression.au{unit:02}.pcc"].value or 0) > 0.8, unit
+
+
+def test_the_figures_are_the_same_every_time(clip: list[Image]) -> None:
+    blurred = [image // 2 + np.roll(image, 2, axis=1) // 2 for image in clip[:40]]
+    once, again = (evaluate(source(clip[:40]), source(blurred), PROXIES) for _ in range(2))
+    assert once.scores == again.scores
+
+
+def test_where_nobody_is_seen_the_scores_say_so() -> None:
+    black = [np.zeros((120, 160, 3), np.uint8)] * 5
+    report = evaluate(source(black), source(black), PROXIES)
+    assert report.complete
+    for score in report.scores:
+        if score.name != "expression.coverage":
+            assert score.value is None
+            assert "no face with action units" in str(score.reason)
+
+
+def test_openface_options_without_openface_are_refused() -> None:
+    for wrong in ({"openface": "FeatureExtraction"}, {"au_static": True}):
+        with pytest.raises(SettingsError, match="is about OpenFace"):
+            Settings(au_source="blendshapes", **wrong)  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="--au-source is 'openpose'"):
+        Settings(au_source="openpose")  # type: ignore[arg-type]
