@@ -142,7 +142,8 @@ class AuOrigin:
 
     Attributes:
         source: what to call it: "OpenFace 2.2.0", "blendshape proxy".
-        values_on_the_way: what its values are while the video goes by.
+        values: what its values are: while the video goes by, and then, where it has others, at the
+            end.
         unit: of the intensities.
         one_unit: a difference of 1 means as much in one action unit as in another.
         reliability: by number of the unit, "good", "marginal" or "weak": how well a stand-in
@@ -150,7 +151,7 @@ class AuOrigin:
     """
 
     source: str
-    values_on_the_way: AuValues
+    values: tuple[AuValues, ...]
     unit: str
     one_unit: bool = True
     reliability: Mapping[int, str] = field(default_factory=dict)
@@ -167,6 +168,8 @@ class ExpressionReading:
         values: what the intensities are.
         fault: what went wrong with the source of the units, if that is why a side has none: a
             sentence. None: no face was seen there.
+        proxies: the stand-ins for the same units of the same faces, where both are computed, beside
+            the values that are final.
     """
 
     index: int
@@ -174,6 +177,7 @@ class ExpressionReading:
     units: Pair[ActionUnits | None]
     values: AuValues
     fault: str | None = None
+    proxies: Pair[ActionUnits | None] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

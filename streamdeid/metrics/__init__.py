@@ -10,6 +10,7 @@ from streamdeid.metrics.feature_space import FeatureSpace
 from streamdeid.metrics.identity import IdentityDistance, References
 from streamdeid.metrics.image_quality import ImageQuality
 from streamdeid.metrics.metric import Cell, Metric
+from streamdeid.metrics.proxy_agreement import ProxyAgreement
 from streamdeid.metrics.realism import FrechetDistance
 from streamdeid.metrics.sampled import Sampled
 
@@ -23,6 +24,7 @@ __all__ = [
     "ImageQuality",
     "KernelDiscrepancy",
     "Metric",
+    "ProxyAgreement",
     "References",
     "Sampled",
 ]

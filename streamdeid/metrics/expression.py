@@ -21,8 +21,6 @@ MEASURES: Final = ("pcc", "rmse", "ccc", "mae", "f1")
 _OF_TWO: Final = {"pcc": "a correlation", "ccc": "a concordance"}
 _UNITLESS: Final = {"pcc": "correlation", "ccc": "concordance", "f1": "F1"}
 
-# What is told, of the values that were seen: the best first.
-_PREFERRED: Final[tuple[AuValues, ...]] = ("post-processed", "proxy", "online")
 _FAINT: Final = 0.3  # a mean correlation below which a lag is that of chance
 
 
@@ -56,11 +54,14 @@ class ExpressionAgreement:
     @property
     def column_names(self) -> tuple[str, ...]:
         """The intensities that are there while the run goes on; their names say which they are."""
-        values = self._origin.values_on_the_way
-        return tuple(f"{side}.au{unit:02}.{values}" for side in SIDES for unit in ACTION_UNITS)
+        return tuple(
+            f"{side}.au{unit:02}.{self._origin.values[0]}"
+            for side in SIDES
+            for unit in ACTION_UNITS
+        )
 
     def columns(self, item: ExpressionReading) -> Mapping[str, Cell]:
-        if item.values != self._origin.values_on_the_way:
+        if item.values != self._origin.values[0]:
             return {}
         intensities = [
             [None] * len(ACTION_UNITS) if units is None else units.intensity.tolist()
@@ -70,7 +71,9 @@ class ExpressionAgreement:
         return dict(zip(self.column_names, cells, strict=True))
 
     def update(self, item: ExpressionReading) -> None:
-        self._seen.setdefault(item.values, UnitAgreement()).update(item)
+        """Add a frame pair; one of another origin is passed over."""
+        if item.values in self._origin.values:
+            self._seen.setdefault(item.values, UnitAgreement()).update(item)
 
     def merge(self, other: Self) -> None:
         if self._settings() != other._settings():
@@ -82,7 +85,7 @@ class ExpressionAgreement:
 
     def result(self) -> list[Score]:
         settled = self._settled()
-        values = next((v for v in _PREFERRED if v in settled), None)
+        values = next((v for v in reversed(self._origin.values) if v in settled), None)
         seen = UnitAgreement() if values is None else settled[values]
         details = {"source": self._origin.source, "values": values}
         return [
@@ -99,14 +102,14 @@ class ExpressionAgreement:
 
     def to_state(self) -> State:
         settled = self._settled()
-        kinds = {v: settled[v].to_state() if v in settled else None for v in _PREFERRED}
+        kinds = {v: settled[v].to_state() if v in settled else None for v in self._origin.values}
         return {**self._settings(), **{_key(values): state for values, state in kinds.items()}}
 
     def load_state(self, state: State) -> None:
         read = StateReader(state, type(self).__name__)
         for key, value in self._settings().items():
             read.expect(key, value)
-        children = {values: read.child_or_none(_key(values)) for values in _PREFERRED}
+        children = {values: read.child_or_none(_key(values)) for values in self._origin.values}
         self._seen = {
             values: UnitAgreement.from_state(child)
             for values, child in children.items()
@@ -114,7 +117,8 @@ class ExpressionAgreement:
         }
 
     def _settings(self) -> dict[str, str]:
-        return {"source": self._origin.source, "prefix": self._prefix}
+        values = ", ".join(self._origin.values)
+        return {"source": self._origin.source, "values": values, "prefix": self._prefix}
 
     def _settled(self) -> dict[AuValues, UnitAgreement]:
         """What was seen, with what waits; this metric stays as it was."""

@@ -61,8 +61,16 @@ SETTINGS: dict[str, list[Any]] = {
     "seed": [3, 4],
     "figure": ["fid_i3d", "fvd"],
     "origin": [
-        AuOrigin("OpenFace 2.2.0", "online", "FACS intensity, 0..5"),
-        AuOrigin("blendshape proxy", "proxy", "proxy", one_unit=False, reliability={1: "weak"}),
+        AuOrigin("OpenFace 2.2.0", ("online", "post-processed"), "FACS intensity, 0..5"),
+        AuOrigin("blendshape proxy", ("proxy",), "proxy", one_unit=False, reliability={1: "weak"}),
+    ],
+    "openface": [
+        AuOrigin("OpenFace 2.2.0", ("online", "post-processed"), "FACS intensity, 0..5"),
+        AuOrigin("OpenFace 1.0", ("online",), "FACS intensity, 0..5"),
+    ],
+    "proxy": [
+        AuOrigin("blendshape proxy", ("proxy",), "proxy", reliability={1: "weak", 2: "good"}),
+        AuOrigin("another proxy", ("proxy",), "proxy"),
     ],
     "prefix": ["expression", "expression_proxy"],
     "space": [
@@ -177,14 +185,15 @@ def expression(index: int, octet: int) -> ExpressionReading:
         index,
         Fraction(index, 25),
         Pair(units(1), units(2)),
-        ("post-processed", "online")[octet >> 4 & 1],
+        ("post-processed", "online", "proxy")[octet // 16 % 3],
         "OpenFace ended with exit code 1." if octet & 8 else None,
+        Pair(units(2), units(1)) if octet & 64 else None,
     )
 
 
 @st.composite
 def expressions(draw: st.DrawFn) -> list[ExpressionReading]:
-    return [expression(i, o & 63) for i, o in enumerate(draw(st.binary(max_size=40)))]
+    return [expression(i, o & 127) for i, o in enumerate(draw(st.binary(max_size=40)))]
 
 
 ITEMS: dict[Any, st.SearchStrategy[list[Any]]] = {

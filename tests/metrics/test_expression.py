@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from streamdeid.metrics import ExpressionAgreement
+from streamdeid.metrics import ExpressionAgreement, ProxyAgreement
 from streamdeid.observations import (
     ACTION_UNITS,
     ActionUnits,
@@ -21,8 +22,8 @@ from streamdeid.observations import (
 from streamdeid.pair import Pair
 from streamdeid.score import Score
 
-OPENFACE = AuOrigin("OpenFace 2.2.0", "online", "FACS intensity, 0..5")
-PROXY = AuOrigin("blendshape proxy", "proxy", "of the proxy", False, {4: "weak", 12: "good"})
+OPENFACE = AuOrigin("OpenFace 2.2.0", ("online", "post-processed"), "FACS intensity, 0..5")
+PROXY = AuOrigin("blendshape proxy", ("proxy",), "of the proxy", False, {4: "weak", 12: "good"})
 
 Series = np.ndarray
 """(frames, 17)."""
@@ -236,3 +237,30 @@ def test_one_frame_pair_has_errors_but_no_correlation() -> None:
     assert found["expression.au01.rmse"].value is not None
     assert "at least 2" in str(found["expression.au01.pcc"].reason)
     assert "at least 2" in str(found["expression.lag_s"].reason)
+
+
+def test_stand_ins_are_held_against_openface_on_each_side() -> None:
+    rng = np.random.default_rng(9)
+    a, b = series(80), series(80, 1)
+    near, far = a + rng.normal(0, 0.1, a.shape), rng.normal(0, 1, b.shape)
+    near[:, ACTION_UNITS.index(4)] *= -1
+    metric = ProxyAgreement(OPENFACE, PROXY)
+    for item, x, y in zip(readings(a, b), near, far, strict=True):
+        metric.update(item)  # without stand-ins it counts for nothing
+        metric.update(replace(item, proxies=Pair(ActionUnits(x), ActionUnits(y))))
+    found = {score.name: score for score in metric.result()}
+    for column, unit in enumerate(ACTION_UNITS):
+        for side, units, proxies in (("original", a, near), ("deidentified", b, far)):
+            expected = stats.pearsonr(units[:, column], proxies[:, column]).statistic
+            score = found[f"expression_agreement.au{unit:02}.pcc.{side}"]
+            assert score.value == pytest.approx(expected)
+            assert score.count == 80
+    assert found["expression_agreement.au04.pcc.original"].value == pytest.approx(-1, abs=0.1)
+    assert found["expression_agreement.mean.pcc.original"].value == pytest.approx(1, abs=0.1)
+    assert 4 not in found["expression_agreement.mean.pcc.original"].details["action_units"]
+
+
+def test_stand_ins_without_openface_beside_them_say_what_is_missing() -> None:
+    for score in ProxyAgreement(OPENFACE, PROXY).result():
+        assert score.value is None
+        assert "both OpenFace 2.2.0 and blendshape proxy give action units" in str(score.reason)

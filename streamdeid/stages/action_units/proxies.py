@@ -78,7 +78,7 @@ PROXIES: Final[Mapping[int, Proxy]] = {
 
 ORIGIN: Final = AuOrigin(
     source="blendshape proxy",
-    values_on_the_way="proxy",
+    values=("proxy",),
     unit="of the proxy",
     one_unit=False,
     reliability={unit: proxy.reliability for unit, proxy in PROXIES.items()},
