@@ -16,13 +16,15 @@ from streamdeid.errors import SettingsError
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 METRICS: Mapping[str, tuple[str, ...]] = {
     "identity": ("identity.", "identity_paired."),
-    "expression": ("expression.", "expression_proxy.", "expression_agreement."),
+    "expression": ("expression.",),
     "quality": ("quality.",),
     "realism": ("realism.fid_i3d", "realism.mmd_i3d"),
     "fvd": ("realism.fvd",),
     "fsmetric": ("realism.fid_fsmetric",),
 }
 """What can be measured, and how the names of its scores begin."""
+OF_BOTH_AU_SOURCES = ("expression_proxy.", "expression_agreement.")
+"""How the scores begin that there are besides, where `au_source` is "both"."""
 AU_SOURCES = ("auto", "openface", "blendshapes", "both")
 PROVIDERS = ("auto", "cpu", "cuda", "tensorrt")
 TIMELINE_SUFFIXES = (".csv", ".jsonl", ".parquet")

@@ -25,7 +25,7 @@ from streamdeid.report.report import Report
 from streamdeid.report.schema import score_names
 from streamdeid.report.to_json import STANDARD_OUTPUT, check_writable, write_json
 from streamdeid.report.to_terminal import show
-from streamdeid.settings import METRICS, Settings
+from streamdeid.settings import METRICS, OF_BOTH_AU_SOURCES, Settings
 
 Work: TypeAlias = Callable[[OnProgress | None, Event], Report]
 """An evaluation, ready to go: give it a listener for its progress and the event that stops it.
@@ -127,6 +127,12 @@ class Evaluation:
                     f"--fail-if '{condition}' needs a score that is not measured: "
                     f"give --metrics {metrics}."
                 )
+        both = "expression" in self.settings.metrics and self.settings.au_source == "both"
+        if condition.name.startswith(OF_BOTH_AU_SOURCES) and not both:
+            raise SettingsError(
+                f"--fail-if '{condition}' needs both sources of action units: give --metrics "
+                "expression --au-source both."
+            )
 
     def _check_reference(self, condition: Condition) -> None:
         for who, images in (
