@@ -60,7 +60,11 @@ def test_options_that_are_talked_about_exist() -> None:
 
 
 def test_scores_that_are_talked_about_exist() -> None:
-    names = [word for word in WORDS if re.match(r"(identity(_paired)?|expression|quality|realism)\.", word)]
+    names = [
+        word
+        for word in WORDS
+        if re.match(r"(identity(_paired)?|expression|quality|realism)\.", word)
+    ]
     assert names
     for name in names:
         start, open_end, _ = name.partition("…")

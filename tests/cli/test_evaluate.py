@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import jsonschema
 import pytest
 
@@ -15,6 +16,7 @@ from streamdeid.report.report import Report
 from streamdeid.report.schema import report_schema, score_names
 from streamdeid.settings import METRICS, Settings
 from tests.cli.conftest import FRAMES, Run, read_json
+from tests.videos import write_video
 
 
 def test_an_evaluation_leaves_a_report_rows_and_a_table(
@@ -168,3 +170,30 @@ def test_the_package_does_what_the_command_does(run: Run, clip: Path, mirrored: 
     assert report.scores == told.scores
     assert report.coverage == told.coverage
     assert report.settings == told.settings
+
+
+def test_a_shift_that_was_found_in_the_pictures_is_made_up_for(
+    run: Run, carphone: Path, tmp_path: Path
+) -> None:
+    with av.open(str(carphone)) as container:
+        images = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    early, late = tmp_path / "early.mp4", tmp_path / "late.mp4"
+    write_video(early, images[12:])
+    covered = [image.copy() for image in images[:-12]]
+    for image in covered:  # another face, as it were
+        image[30:80, 60:110] = image[30:80, 60:110].mean(axis=(0, 1))
+    write_video(late, covered)
+    quality = ("--metrics", "quality", "--json")
+    result = run("evaluate", early, late, "--offset", "auto", *quality)
+    assert result.exit_code == 0, result.stderr
+    report = Report.from_json(result.stdout)
+    assert report.streams["offset"]["found"]
+    assert report.streams["offset"]["seconds"] == pytest.approx(12 / 25, abs=0.005)
+    assert report.streams["offset"]["confidence"] > 0.5
+    assert any("0.48" in note for note in report.notes)
+    assert report.coverage["paired"] == len(images) - 24
+    beside = Report.from_json(run("evaluate", early, late, *quality).stdout)
+    aligned, shifted = (r["quality.ssim.background"].value for r in (report, beside))
+    assert aligned is not None
+    assert shifted is not None
+    assert aligned > shifted + 0.05
