@@ -1,0 +1,157 @@
+"""Child: a program that runs beside us, and of which nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from threading import Event, Thread
+from typing import Final
+
+from streamdeid.stages.action_units.guard import Guard
+
+_LOOK_EVERY_MS: Final = 200
+_KEPT_OUTPUT: Final = 4096
+_QUOTED: Final = 200
+_DOCKER_ENDS_S: Final = 20
+
+
+class Child:
+    """Starts a program in a session of its own, so that a terminal's Ctrl-C is left to us.
+
+    What it prints is read away all the time, because a full pipe would stop it, and all but the
+    last of it forgotten.
+
+    Args:
+        command: the program and its arguments.
+        guard: kills it if we are killed.
+        folder: where it runs; None: where we do.
+        container: name of the Docker container that the command runs in.
+        feeds: whether we write to its standard input, `stdin`.
+
+    Attributes:
+        stdin: descriptor to write to; it belongs to the caller, who closes it.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        guard: Guard,
+        *,
+        folder: Path | None = None,
+        container: str | None = None,
+        feeds: bool = False,
+    ) -> None:
+        self._container = container
+        self._process = subprocess.Popen(  # noqa: S603
+            command,
+            stdin=subprocess.PIPE if feeds else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            cwd=folder,
+            start_new_session=True,
+        )
+        guard.watch(self._process.pid, container)
+        self.stdin = -1
+        if self._process.stdin is not None:
+            self.stdin = os.dup(self._process.stdin.fileno())
+            self._process.stdin.close()
+        self._said = b""
+        self._closed = Event()
+        self._listener = Thread(target=self._listen, name="child-output", daemon=True)
+        self._listener.start()
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative: the signal that ended it."""
+        return self._process.poll()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it has ended, so long at most."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+
+    def how_it_ended(self) -> str:
+        """As in "OpenFace … with exit code 1 and the words 'no such file'"."""
+        code = self._process.poll()
+        # What it said last may still be in the pipe.
+        self._listener.join(1.0)
+        if code is None:
+            how = "by our hand"
+        elif code < 0:
+            how = f"by signal {_signal_name(-code)}"
+        else:
+            how = f"with exit code {code}"
+        words = self.last_words()
+        return f"{how} and the words {words!r}" if words else how
+
+    def last_words(self) -> str:
+        """The last line that it printed, without what is not printable; "" if there was none."""
+        lines = [line.strip() for line in self._said.decode("utf-8", "replace").splitlines()]
+        spoken = [line for line in lines if line]
+        last = spoken[-1] if spoken else ""
+        return "".join(letter for letter in last if letter.isprintable())[-_QUOTED:]
+
+    def kill(self) -> None:
+        """End it and all that it started, at once."""
+        if self._process.poll() is None:
+            if self._container is not None:
+                _kill_container(self._container)
+            _kill_group(self._process.pid)
+            self._process.wait()
+
+    def close(self) -> None:
+        """`kill`, and end the thread that reads its output. May be called twice."""
+        self.kill()
+        self._listener.join(_LOOK_EVERY_MS / 1000)
+        if self._listener.is_alive() and not self._closed.is_set():
+            # Something that it started lives on, holds its output, and so keeps the group alive.
+            _kill_group(self._process.pid)
+        self._closed.set()
+        self._listener.join()
+
+    def _listen(self) -> None:
+        output = self._process.stdout
+        assert output is not None  # noqa: S101  for the type checker
+        with output:
+            poll = select.poll()
+            poll.register(output, select.POLLIN)
+            while not self._closed.is_set():
+                if poll.poll(_LOOK_EVERY_MS):
+                    said = os.read(output.fileno(), 65536)
+                    if not said:
+                        return
+                    self._said = (self._said + said)[-_KEPT_OUTPUT:]
+
+
+def _kill_group(group: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def _kill_container(name: str) -> None:
+    # Docker's client is not the container, which lives on when its client is killed.
+    with suppress(OSError, subprocess.TimeoutExpired):
+        subprocess.run(  # noqa: S603
+            ["docker", "kill", name],  # noqa: S607
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=_DOCKER_ENDS_S,
+            check=False,
+        )
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)

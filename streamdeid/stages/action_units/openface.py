@@ -1,0 +1,278 @@
+"""OpenFaceSource: frame pairs → action units, by one OpenFace for each side."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from time import monotonic, sleep
+from types import TracebackType
+from typing import Any, Final, Self
+
+from streamdeid.cores import CORES
+from streamdeid.frame import Image
+from streamdeid.observations import AuValues, ExpressionReading, Sighting
+from streamdeid.pair import Pair
+from streamdeid.stages.action_units.finished import VIDEOS, FinishedRows, Spool, joined
+from streamdeid.stages.action_units.guard import Guard
+from streamdeid.stages.action_units.openface_run import OpenFaceRun
+from streamdeid.stages.action_units.program import OpenFaceProgram
+
+PATIENCE_S: Final = 120.0
+"""Longer than any machine takes to load OpenFace's models."""
+
+# OpenFace 2 reads up to 200 MiB of pictures ahead: 13,653 of 64x64.
+_LATEST: Final = 20_000
+# Frames sent at the end of a live run to push out the rows that a buffer of 8 KiB holds back.
+_PUSHERS: Final = 60
+_QUIET_S: Final = 1.0  # without a row, and none is expected any more
+_LOOK_EVERY_S: Final = 0.005
+_LIVE_DEPTH: Final = 8  # looking for a lost face takes OpenFace as long as ten other frames
+
+
+@dataclass(frozen=True, slots=True)
+class _Awaited:
+    """A frame pair whose online rows are not there yet."""
+
+    index: int
+    time: Fraction
+    frame: int | None  # as OpenFace counts; None: it was dropped
+
+
+class OpenFaceSource:
+    """Feeds both videos' frames to one OpenFace each, and gives what it makes of them.
+
+    Online readings come out of `push` in order, as their rows arrive: it never waits for a row.
+    For a file, `flush` ends with one post-processed reading for each pair; online readings of the
+    last frames may be missing then, because OpenFace overwrites its rows at the end. For a live
+    run there is one online reading for each pair and no other.
+
+    What goes wrong with OpenFace is no error of the run: from there on readings have no units, and
+    say why. As one side's units are of no use without the other's, both are ended then.
+
+    A gap in the stream (`reset`) is nothing to OpenFace, which looks for the face anew when it has
+    lost it; a new start would cost it what it has learned of the person's neutral face.
+
+    Args:
+        program: which OpenFace.
+        au_static: for videos that are short, or hold one expression.
+        live: frames that come too fast for OpenFace are dropped; else `push` waits.
+        patience_s: an OpenFace that does nothing for so long, though there is something to do, is
+            given up.
+
+    Attributes:
+        dropped: frame pairs that were not given to OpenFace.
+        fault: what went wrong, a sentence; None: nothing.
+    """
+
+    name = "openface"
+    delay: int | None = None
+    stride = 1
+
+    def __init__(
+        self,
+        program: OpenFaceProgram,
+        *,
+        au_static: bool = False,
+        live: bool = False,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self.dropped = 0
+        self.fault: str | None = None
+        self._program = program
+        self._au_static = au_static
+        self._live = live
+        self._patience_s = patience_s
+        self._index = 0
+        self._awaited: deque[_Awaited] = deque()
+        self._newest: Pair[Image]
+        self._paths: Pair[Path]
+        self._runs: Pair[OpenFaceRun] | None = None
+        self._spool: Spool | None = None
+        self._stack = ExitStack()
+
+    @property
+    def values(self) -> AuValues:
+        """What the intensities of a whole run are."""
+        return "online" if self._live else "post-processed"
+
+    def record(self) -> dict[str, Any]:
+        """For the report: what was run, and how it went."""
+        how = self._program.record(au_static=self._au_static, at_once=self._live)
+        return how | {"values": self.values, "dropped": self.dropped, "fault": self.fault}
+
+    def push(self, item: Pair[Sighting]) -> Iterable[ExpressionReading]:
+        if self._index == 0:
+            self._start()
+        index, self._index = self._index, self._index + 1
+        time = item.original.frame.elapsed
+        frame = self._send(item.map(lambda sighting: sighting.frame.image))
+        if self._spool is not None:
+            self._spool.add(time, Pair(index + 1, index + 1))
+        self._awaited.append(_Awaited(index, time, frame))
+        return list(self._arrived())
+
+    def flush(self) -> Iterable[ExpressionReading]:
+        runs = self._runs
+        if runs is not None and self._live:
+            yield from self._last_rows(runs, _PUSHERS)
+        elif runs is not None:
+            yield from self._last_rows(runs, 0)
+            self._end(runs)
+        if self._live:
+            yield from self._given_up()
+        elif self._spool is not None:
+            if self.fault is not None:
+                yield from self._given_up()
+            finished = FinishedRows(self._spool, self._paths, self.fault)
+            yield from finished
+            self.fault = finished.fault
+        self.close()
+
+    def reset(self) -> None:
+        """Nothing to forget."""
+
+    def close(self) -> None:
+        """End what still runs and remove the files. May be called twice."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="streamdeid-openface-"))
+        self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        guard = self._stack.enter_context(Guard(folder))
+        if not self._live:
+            self._spool = self._stack.enter_context(Spool())
+        self._paths = Pair(folder / "original.csv", folder / "deidentified.csv")
+        try:
+            self._runs = Pair(
+                self._run(self._paths.original, VIDEOS.original, guard),
+                self._run(self._paths.deidentified, VIDEOS.deidentified, guard),
+            )
+        except OSError as error:
+            self._fail(f"OpenFace cannot be started: {error.strerror or error}")
+
+    def _run(self, rows: Path, video: str, guard: Guard) -> OpenFaceRun:
+        run = OpenFaceRun(
+            self._program,
+            rows,
+            video,
+            guard,
+            au_static=self._au_static,
+            at_once=self._live,
+            depth=_LIVE_DEPTH if self._live else 1,
+            patience_s=self._patience_s,
+        )
+        return self._stack.enter_context(run)
+
+    def _send(self, images: Pair[Image]) -> int | None:
+        """Give both sides their next frame; the number they have for it, None if it is dropped."""
+        while (runs := self._healthy()) is not None:
+            waits = next((run for _, run in runs.items() if not run.has_room), None)
+            if waits is None:
+                runs.original.send(images.original)
+                runs.deidentified.send(images.deidentified)
+                self._newest = images
+                return runs.original.sent
+            if self._live:
+                self.dropped += 1
+                return None
+            with CORES.waiting():
+                waits.wait_for_room()
+        return None
+
+    def _healthy(self) -> Pair[OpenFaceRun] | None:
+        """Both sides' runs, if there is nothing wrong with them."""
+        if self._runs is not None and self.fault is None:
+            for _, run in self._runs.items():
+                run.look()
+                if run.fault is not None:
+                    self._fail(run.fault)
+        return self._runs if self.fault is None else None
+
+    def _fail(self, why: str) -> None:
+        self.fault = f"{why}."
+        if self._runs is not None:
+            for _, run in self._runs.items():
+                run.give_up("was of no use without that on the other video")
+
+    def _arrived(self) -> Iterator[ExpressionReading]:
+        """The readings of the frame pairs that have waited longest and are complete."""
+        while self._awaited:
+            reading = self._reading(self._awaited[0])
+            if reading is None:
+                return
+            self._awaited.popleft()
+            yield reading
+
+    def _reading(self, item: _Awaited) -> ExpressionReading | None:
+        """What is to be said of a frame pair; None: its rows are still to come."""
+        if self.fault is None and item.frame is None:
+            return _without(item, "OpenFace was slower than the video: this frame was dropped.")
+        if self.fault is None and item.frame is not None and self._runs is not None:
+            frame = item.frame
+            rows = self._runs.map(lambda run: run.find(frame))
+            if self._healthy() is not None:
+                if rows.original is not None and rows.deidentified is not None:
+                    found = Pair(rows.original, rows.deidentified)
+                    return joined(item.index, item.time, found, Pair(frame, frame), "online")
+                if len(self._awaited) <= _LATEST:
+                    return None
+                self._fail(f"OpenFace is more than {_LATEST} frames late with its rows")
+        return _without(item, self.fault)
+
+    def _last_rows(self, runs: Pair[OpenFaceRun], pushers: int) -> Iterator[ExpressionReading]:
+        """Online readings of what was sent, while they come; `pushers` more frames follow.
+
+        The children's input is still open, so that their files are not yet overwritten.
+        """
+        quiet_s = _QUIET_S if pushers or self._program.flushes else 0.0
+        quiet_since = monotonic()
+        while self._awaited and (pushers or monotonic() - quiet_since < quiet_s):
+            if self._healthy() is not None and pushers and all(r.has_room for _, r in runs.items()):
+                runs.original.send(self._newest.original)
+                runs.deidentified.send(self._newest.deidentified)
+                pushers -= 1
+            with CORES.waiting():
+                sleep(_LOOK_EVERY_S)
+            for reading in self._arrived():
+                quiet_since = monotonic()
+                yield reading
+            if not all(run.idle for _, run in runs.items()):
+                quiet_since = monotonic()
+
+    def _end(self, runs: Pair[OpenFaceRun]) -> None:
+        """Let both children come to their ends."""
+        if self._healthy() is not None:
+            for _, run in runs.items():
+                run.end_input()
+            for _, run in runs.items():
+                run.wait()
+                if run.fault is not None:
+                    self._fail(run.fault)
+                    return
+
+    def _given_up(self) -> Iterator[ExpressionReading]:
+        """Readings without units of all that still waits."""
+        while self._awaited:
+            item = self._awaited.popleft()
+            yield _without(item, self.fault or "OpenFace had not come to this frame at the end.")
+
+
+def _without(item: _Awaited, fault: str | None) -> ExpressionReading:
+    return ExpressionReading(item.index, item.time, Pair(None, None), "online", fault)
