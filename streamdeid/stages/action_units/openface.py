@@ -30,7 +30,7 @@ PATIENCE_S: Final = 120.0
 _LATEST: Final = 20_000
 # Frames sent at the end of a live run to push out the rows that a buffer of 8 KiB holds back.
 _PUSHERS: Final = 60
-_QUIET_S: Final = 1.0  # without a row, and none is expected any more
+_QUIET_S: Final = 0.5  # without a row, and none is expected any more
 _LOOK_EVERY_S: Final = 0.005
 _LIVE_DEPTH: Final = 8  # looking for a lost face takes OpenFace as long as ten other frames
 
@@ -206,7 +206,7 @@ class OpenFaceSource:
         return self._runs if self.fault is None else None
 
     def _fail(self, why: str) -> None:
-        self.fault = f"{why}."
+        self.fault = self.fault or f"{why}."
         if self._runs is not None:
             for _, run in self._runs.items():
                 run.give_up("was of no use without that on the other video")
