@@ -17,7 +17,8 @@ from streamdeid.stages.action_units.guard import Guard
 _LOOK_EVERY_MS: Final = 200
 _KEPT_OUTPUT: Final = 4096
 _QUOTED: Final = 200
-_DOCKER_ENDS_S: Final = 20
+_DIES_S: Final = 10
+_DOCKER_KILLS_S: Final = 20
 
 
 class Child:
@@ -65,6 +66,7 @@ class Child:
             self.stdin = os.dup(self._process.stdin.fileno())
             self._process.stdin.close()
         self._said = b""
+        self._killed = False
         self._closed = Event()
         self._listener = Thread(target=self._listen, name="child-output", daemon=True)
         self._listener.start()
@@ -101,20 +103,20 @@ class Child:
         return "".join(letter for letter in last if letter.isprintable())[-_QUOTED:]
 
     def kill(self) -> None:
-        """End it and all that it started, at once."""
-        if self._process.poll() is None:
-            if self._container is not None:
-                _kill_container(self._container)
-            _kill_group(self._process.pid)
-            self._process.wait()
+        """End it and all that it started, at once. May be called twice."""
+        if self._killed:
+            return
+        self._killed = True
+        if self._container is not None and self._process.poll() is None:
+            _kill_container(self._container)
+        # Even when it has ended by itself: what it started may live on, in its group.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self.wait(_DIES_S)
 
     def close(self) -> None:
         """`kill`, and end the thread that reads its output. May be called twice."""
         self.kill()
-        self._listener.join(_LOOK_EVERY_MS / 1000)
-        if self._listener.is_alive() and not self._closed.is_set():
-            # Something that it started lives on, holds its output, and so keeps the group alive.
-            _kill_group(self._process.pid)
         self._closed.set()
         self._listener.join()
 
@@ -132,11 +134,6 @@ class Child:
                     self._said = (self._said + said)[-_KEPT_OUTPUT:]
 
 
-def _kill_group(group: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGKILL)
-
-
 def _kill_container(name: str) -> None:
     # Docker's client is not the container, which lives on when its client is killed.
     with suppress(OSError, subprocess.TimeoutExpired):
@@ -145,7 +142,7 @@ def _kill_container(name: str) -> None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            timeout=_DOCKER_ENDS_S,
+            timeout=_DOCKER_KILLS_S,
             check=False,
         )
 

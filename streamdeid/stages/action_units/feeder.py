@@ -18,6 +18,7 @@ from streamdeid.stages.resizing import resized
 _WAITING_BYTES: Final = 32 * 2**20  # fewer of very large pictures wait
 _MOST_IN_PIPE: Final = 2**20  # what Linux gives to anybody
 _LEAST_IN_PIPE: Final = 4096
+_LONGEST_END_S: Final = 5.0
 
 
 class Feeder:
@@ -85,11 +86,12 @@ class Feeder:
             self._changed.notify_all()
 
     def abandon(self) -> None:
-        """Forget what waits and close the pipe; the child must be dead, or this waits for it."""
+        """Forget what waits and close the pipe; the child must be dead."""
         with self._changed:
             self._images.clear()
         self.end()
-        self._thread.join()
+        # Something that left the child's process group could still hold the other end of the pipe.
+        self._thread.join(_LONGEST_END_S)
 
     def _has_room(self) -> bool:
         waiting = self._images

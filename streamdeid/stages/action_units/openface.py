@@ -32,6 +32,9 @@ _LATEST: Final = 20_000
 _PUSHERS: Final = 60
 _QUIET_S: Final = 0.5  # without a row, and none is expected any more
 _LOOK_EVERY_S: Final = 0.005
+# OpenFace 2 would read on for hundreds of frames, which a live run must not be late. Its rows leave
+# its buffer at once, being long; even short ones would after 47.
+_LIVE_LATEST: Final = 60
 _LIVE_DEPTH: Final = 8  # looking for a lost face takes OpenFace as long as ten other frames
 
 
@@ -90,6 +93,8 @@ class OpenFaceSource:
         self._patience_s = patience_s
         self._index = 0
         self._awaited: deque[_Awaited] = deque()
+        self._joined = 0  # frame whose online rows came last, and when
+        self._joined_at = 0.0
         self._newest: Pair[Image]
         self._paths: Pair[Path]
         self._runs: Pair[OpenFaceRun] | None = None
@@ -112,8 +117,7 @@ class OpenFaceSource:
         index, self._index = self._index, self._index + 1
         time = item.original.frame.elapsed
         frame = self._send(item.map(lambda sighting: sighting.frame.image))
-        if self._spool is not None:
-            self._spool.add(time, Pair(index + 1, index + 1))
+        self._note(time, Pair(index + 1, index + 1))
         self._awaited.append(_Awaited(index, time, frame))
         return list(self._arrived())
 
@@ -153,13 +157,14 @@ class OpenFaceSource:
         self.close()
 
     def _start(self) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="streamdeid-openface-"))
-        self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        guard = self._stack.enter_context(Guard(folder))
-        if not self._live:
-            self._spool = self._stack.enter_context(Spool())
-        self._paths = Pair(folder / "original.csv", folder / "deidentified.csv")
+        self._joined_at = monotonic()
         try:
+            folder = Path(tempfile.mkdtemp(prefix="streamdeid-openface-"))
+            self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            guard = self._stack.enter_context(Guard(folder))
+            self._paths = Pair(folder / "original.csv", folder / "deidentified.csv")
+            if not self._live:
+                self._spool = self._stack.enter_context(Spool())
             self._runs = Pair(
                 self._run(self._paths.original, VIDEOS.original, guard),
                 self._run(self._paths.deidentified, VIDEOS.deidentified, guard),
@@ -184,7 +189,11 @@ class OpenFaceSource:
         """Give both sides their next frame; the number they have for it, None if it is dropped."""
         while (runs := self._healthy()) is not None:
             waits = next((run for _, run in runs.items() if not run.has_room), None)
-            if waits is None:
+            late = self._live and runs.original.sent - self._joined >= _LIVE_LATEST
+            if late and monotonic() - self._joined_at > self._patience_s:
+                self._fail(f"OpenFace is {_LIVE_LATEST} frames late with its rows")
+                return None
+            if waits is None and not late:
                 runs.original.send(images.original)
                 runs.deidentified.send(images.deidentified)
                 self._newest = images
@@ -192,9 +201,19 @@ class OpenFaceSource:
             if self._live:
                 self.dropped += 1
                 return None
-            with CORES.waiting():
-                waits.wait_for_room()
+            if waits is not None:
+                with CORES.waiting():
+                    waits.wait_for_room()
         return None
+
+    def _note(self, time: Fraction, frames: Pair[int]) -> None:
+        """Spool a pair for the post-processed readings."""
+        if self._spool is not None:
+            try:
+                self._spool.add(time, frames)
+            except OSError as error:
+                self._fail(f"The temporary folder cannot be written to: {error.strerror or error}")
+                self._spool = None
 
     def _healthy(self) -> Pair[OpenFaceRun] | None:
         """Both sides' runs, if there is nothing wrong with them."""
@@ -229,6 +248,7 @@ class OpenFaceSource:
             rows = self._runs.map(lambda run: run.find(frame))
             if self._healthy() is not None:
                 if rows.original is not None and rows.deidentified is not None:
+                    self._joined, self._joined_at = frame, monotonic()
                     found = Pair(rows.original, rows.deidentified)
                     return joined(item.index, item.time, found, Pair(frame, frame), "online")
                 if len(self._awaited) <= _LATEST:

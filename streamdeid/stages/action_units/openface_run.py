@@ -190,7 +190,10 @@ class OpenFaceRun:
         now = monotonic()
         if now - max(self._feeder.moved_at, self._grew_at) < patience / 4:
             return False
-        size = self._path.stat().st_size if self._path.exists() else -1
+        try:
+            size = self._path.stat().st_size
+        except OSError:
+            size = -1
         if size != self._size:
             self._size, self._grew_at = size, now
         return now - max(self._feeder.moved_at, self._grew_at) > patience

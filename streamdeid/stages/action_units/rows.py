@@ -153,6 +153,8 @@ class RowFile:
                 self._file = self._path.open("rb", buffering=0)
             except FileNotFoundError:
                 return False
+            except OSError as error:
+                raise UnreadableRows(_unreadable(error)) from error
         chunk = self._file.read(_CHUNK)
         if not chunk and self._finished:
             chunk = b"\n" if self._rest else b""
@@ -177,6 +179,8 @@ def last_frame(path: Path) -> int:
             lines = [line for line in file.read().splitlines() if line.strip()]
     except FileNotFoundError:
         return 0
+    except OSError as error:
+        raise UnreadableRows(_unreadable(error)) from error
     if not header.strip():
         return 0
     columns = Columns(header)
@@ -187,6 +191,10 @@ def _numbers(
     fields: Sequence[bytes], places: Sequence[int]
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     return np.array([float(fields[place]) for place in places])
+
+
+def _unreadable(error: OSError) -> str:
+    return f"a file that cannot be read: {error.strerror or error}"
 
 
 def _excerpt(line: bytes) -> str:

@@ -173,7 +173,7 @@ def main(words: list[str]) -> int:
         return 1
     if "silent" in how:
         time.sleep(3600)
-    if "descendant" in how and os.fork() == 0:
+    if "descendant" in how and os.fork() == 0:  # it holds our input and output
         time.sleep(3600)
     if "tell" in how:
         Path(how["tell"]).write_text(f"{' '.join(options.words)}\n{Path.cwd()}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 import time
 from collections.abc import Iterable
 from fractions import Fraction
@@ -13,8 +15,9 @@ import pytest
 
 from streamdeid.observations import ACTION_UNITS, ActionUnits, ExpressionReading
 from streamdeid.stages.action_units.openface import OpenFaceSource
+from streamdeid.stages.action_units.program import OpenFaceProgram, find_program
 from tests.stages.action_units import fake_openface as fake
-from tests.stages.action_units.conftest import MakeProgram, pair, processes_of, sighting
+from tests.stages.action_units.conftest import MakeProgram, pair, processes_of
 
 LENGTH = 30
 
@@ -209,6 +212,13 @@ def test_noise_and_stubbornness_change_nothing(how: str, program: MakeProgram) -
     assert len(finished) == LENGTH
 
 
+def test_a_crash_is_survived_by_no_descendant(program: MakeProgram) -> None:
+    source = OpenFaceSource(program("crash=3", "descendant"))
+    run(source)
+    assert source.fault is not None
+    assert "ended with exit code 3" in source.fault
+
+
 def test_a_slow_one_makes_push_wait(program: MakeProgram) -> None:
     with OpenFaceSource(program("slow=0.02")) as source:
         began = time.monotonic()
@@ -269,6 +279,19 @@ def test_a_live_run_drops_what_is_too_fast_and_counts_it(program: MakeProgram) -
             assert_is(reading.units.original, reading.index, online=True)
 
 
+def test_a_live_run_does_not_let_its_openface_fall_far_behind(program: MakeProgram) -> None:
+    """One that takes all frames at once and writes its rows late, as version 2 may."""
+    with OpenFaceSource(program("few=0"), live=True, patience_s=2) as source:
+        readings = []
+        for index in range(300):
+            readings += source.push(pair(index))
+            time.sleep(0.01)
+            if source.fault is not None:
+                break
+        assert source.fault == "OpenFace is 60 frames late with its rows."
+        assert source.dropped > 0
+
+
 @pytest.mark.parametrize("how", ["silent", "crash=5", "hang=5", "garbage=5"])
 def test_a_live_run_goes_on_without_it(how: str, program: MakeProgram) -> None:
     with OpenFaceSource(program(how), live=True, patience_s=1) as source:
@@ -293,9 +316,44 @@ def test_closing_in_the_middle_leaves_nothing_behind(
     assert processes_of(tmp_path) == []
 
 
+def test_a_container_is_killed_with_its_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_it = shlex.join([sys.executable, "-S", "-E", fake.__file__, "--how", "hang=3"])
+    docker = tmp_path / "path" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(f"""#!/bin/sh
+echo "$1 $2" >> {tmp_path}/calls
+case $1 in
+run) while [ "$1" != own/image ]; do [ "$1" = --name ] && echo $2 >> {tmp_path}/names; shift; done
+    shift; exec {run_it} "$@" ;;
+esac
+""")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", str(docker.parent), prepend=":")
+    found = find_program("docker:own/image", {})
+    assert isinstance(found, OpenFaceProgram)
+    source = OpenFaceSource(found, patience_s=1)
+    run(source)
+    assert source.fault is not None
+    assert "neither read nor wrote" in source.fault
+    names = (tmp_path / "names").read_text().split()
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert sorted(calls) == sorted([*(f"kill {name}" for name in names), "run -i", "run -i"])
+    assert len(set(names)) == 2
+
+
+def test_without_room_for_temporary_files_all_readings_say_so(
+    program: MakeProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "not there"))
+    readings = run(OpenFaceSource(program()), 3)
+    sentence = "OpenFace cannot be started: No such file or directory."
+    assert [reading.fault for reading in readings] == [sentence] * 3
+
+
 def test_a_first_frame_of_one_pixel_is_a_video(program: MakeProgram) -> None:
     with OpenFaceSource(program()) as source:
         source.push(pair(5, 1, 1))
         _, finished = split(source.flush())
     assert_is(finished[0].units.original, 5, online=False)
-    assert sighting(5).frame.index == 5
