@@ -16,6 +16,9 @@ from streamdeid.stages.action_units.rows import Row, RowFile, UnreadableRows
 VIDEOS: Final = Pair("the original video", "the de-identified video")
 """What sentences call the two sides."""
 
+UNIT: Final = "intensity 0..5"
+"""Of OpenFace's action units; online ones reach a little beyond."""
+
 _SCALE: Final = (0.0, 5.0)
 
 

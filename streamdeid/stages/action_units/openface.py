@@ -16,9 +16,9 @@ from typing import Any, Final, Self
 
 from streamdeid.cores import CORES
 from streamdeid.frame import Image
-from streamdeid.observations import AuValues, ExpressionReading, Sighting
+from streamdeid.observations import AuOrigin, AuValues, ExpressionReading, Sighting
 from streamdeid.pair import Pair
-from streamdeid.stages.action_units.finished import VIDEOS, FinishedRows, Spool, joined
+from streamdeid.stages.action_units.finished import UNIT, VIDEOS, FinishedRows, Spool, joined
 from streamdeid.stages.action_units.guard import Guard
 from streamdeid.stages.action_units.openface_run import OpenFaceRun
 from streamdeid.stages.action_units.program import OpenFaceProgram
@@ -50,10 +50,10 @@ class _Awaited:
 class OpenFaceSource:
     """Feeds both videos' frames to one OpenFace each, and gives what it makes of them.
 
-    Online readings come out of `push` in order, as their rows arrive: it never waits for a row.
-    For a file, `flush` ends with one post-processed reading for each pair; online readings of the
-    last frames may be missing then, because OpenFace overwrites its rows at the end. For a live
-    run there is one online reading for each pair and no other.
+    Each pair has one online reading, which comes out of `push` or `flush` in order, as its rows
+    arrive: nothing ever waits for a row. For files, `flush` ends with one post-processed reading
+    for each pair; the last pairs' online ones may be without units then, because OpenFace
+    overwrites its rows at the end.
 
     What goes wrong with OpenFace is no error of the run: from there on readings have no units, and
     say why. As one side's units are of no use without the other's, both are ended then.
@@ -104,7 +104,13 @@ class OpenFaceSource:
     @property
     def values(self) -> AuValues:
         """What the intensities of a whole run are."""
-        return "online" if self._live else "post-processed"
+        return self.origin.values[-1]
+
+    @property
+    def origin(self) -> AuOrigin:
+        """Where the units come from."""
+        values: tuple[AuValues, ...] = ("online",) if self._live else ("online", "post-processed")
+        return AuOrigin(f"OpenFace {self._program.generation}.x", values, UNIT)
 
     def record(self) -> dict[str, Any]:
         """For the report: what was run, and how it went."""
@@ -123,19 +129,15 @@ class OpenFaceSource:
 
     def flush(self) -> Iterable[ExpressionReading]:
         runs = self._runs
-        if runs is not None and self._live:
-            yield from self._last_rows(runs, _PUSHERS)
-        elif runs is not None:
-            yield from self._last_rows(runs, 0)
-            self._end(runs)
+        if runs is not None:
+            yield from self._last_rows(runs, _PUSHERS if self._live else 0)
         if self._live:
-            yield from self._given_up()
-        elif self._spool is not None:
-            if self.fault is not None:
-                yield from self._given_up()
-            finished = FinishedRows(self._spool, self._paths, self.fault)
-            yield from finished
-            self.fault = finished.fault
+            yield from self._given_up("OpenFace had not come to this frame at the end.")
+        else:
+            if runs is not None:
+                self._end(runs)
+            yield from self._given_up("OpenFace overwrote this frame's row before it was read.")
+            yield from self._post_processed()
         self.close()
 
     def reset(self) -> None:
@@ -287,11 +289,19 @@ class OpenFaceSource:
                     self._fail(run.fault)
                     return
 
-    def _given_up(self) -> Iterator[ExpressionReading]:
+    def _given_up(self, why: str) -> Iterator[ExpressionReading]:
         """Readings without units of all that still waits."""
         while self._awaited:
-            item = self._awaited.popleft()
-            yield _without(item, self.fault or "OpenFace had not come to this frame at the end.")
+            yield _without(self._awaited.popleft(), self.fault or why)
+
+    def _post_processed(self) -> Iterator[ExpressionReading]:
+        if self._spool is not None:
+            finished = FinishedRows(self._spool, self._paths, self.fault)
+            try:
+                yield from finished
+            except OSError as error:
+                self._fail(f"The temporary folder cannot be used: {error.strerror or error}")
+            self.fault = self.fault or finished.fault
 
 
 def _without(item: _Awaited, fault: str | None) -> ExpressionReading:

@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from streamdeid.cores import CORES
-from streamdeid.observations import AuValues, ExpressionReading, Sighting
+from streamdeid.observations import AuOrigin, AuValues, ExpressionReading, Sighting
 from streamdeid.pair import Pair
 from streamdeid.stages.action_units.child import Child
-from streamdeid.stages.action_units.finished import VIDEOS, FinishedRows, Spool
+from streamdeid.stages.action_units.finished import UNIT, VIDEOS, FinishedRows, Spool
 from streamdeid.stages.action_units.guard import Guard
 from streamdeid.stages.action_units.program import OpenFaceScript
 from streamdeid.stages.action_units.rows import UnreadableRows, last_frame
@@ -63,6 +63,11 @@ class ScriptSource:
         self._runs: Pair[_ScriptRun] | None = None
         self._spool: Spool | None = None
         self._stack = ExitStack()
+
+    @property
+    def origin(self) -> AuOrigin:
+        """Where the units come from."""
+        return AuOrigin(f"OpenFace, run by {self._script.path.name}", (self.values,), UNIT)
 
     def record(self) -> dict[str, Any]:
         """For the report: what was run, and how it went."""

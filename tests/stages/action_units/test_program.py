@@ -15,6 +15,9 @@ from streamdeid.stages.action_units.program import (
 from tests.stages.action_units.conftest import MakeProgram, write_program
 
 
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
+
+
 def executable(path: Path, text: str) -> Path:
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)

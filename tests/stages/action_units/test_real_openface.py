@@ -20,10 +20,13 @@ from streamdeid.stages.action_units.program import OpenFaceProgram, find_program
 from tests.stages.action_units.conftest import processes_of
 from tests.videos import write_video
 
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("STREAMDEID_OPENFACE"),
-    reason="no OpenFace: set STREAMDEID_OPENFACE to its FeatureExtraction",
-)
+pytestmark = [
+    pytest.mark.usefixtures("nothing_is_left"),
+    pytest.mark.skipif(
+        not os.environ.get("STREAMDEID_OPENFACE"),
+        reason="no OpenFace: set STREAMDEID_OPENFACE to its FeatureExtraction",
+    ),
+]
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from streamdeid.stages.action_units.script import ScriptSource
 from tests.stages.action_units.conftest import FAKE, processes_of, sighting
 from tests.stages.action_units.test_openface import assert_is
 
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
+
 # Frame n of the video "a" is number n to the stand-in, of any other video n + 1000.
 SCRIPT = """
 import sys
