@@ -14,7 +14,6 @@ from streamdeid.stages.action_units.program import (
 )
 from tests.stages.action_units.conftest import MakeProgram, write_program
 
-
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
