@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from streamdeid.metrics.metric import Metric
 from streamdeid.report.timeline import Timeline
 from streamdeid.score import Score
-from streamdeid.stages.stage import Stage
+from streamdeid.stages.stage import RunsProgram, Stage
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -70,6 +70,15 @@ class Branch(Generic[In, Out]):
     def record_rows(self, timeline: Timeline) -> None:
         """Give each observation's columns to `timeline`, one part of a row for each."""
         self._rows = timeline
+
+    def programs(self) -> list[RunsProgram]:
+        """The stages of this branch and below that have a program run beside us."""
+        return [b.stage for b in self.walk() if isinstance(b.stage, RunsProgram)]
+
+    def close(self) -> None:
+        """End all that the stages have running."""
+        for stage in self.programs():
+            stage.close()
 
     def walk(self) -> Iterator[Branch[Any, Any]]:
         """This branch and all that hang on it, parents first."""

@@ -6,6 +6,7 @@ import os
 from contextlib import ExitStack
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 from threading import Event
 from time import perf_counter
 from typing import Any, Final, TypeAlias
@@ -21,7 +22,7 @@ from streamdeid.settings import Settings
 from streamdeid.sources.offset import estimate_offset
 from streamdeid.sources.pairing import pair_frames
 from streamdeid.sources.source import Source, open_source
-from streamdeid.sources.uri import local_path
+from streamdeid.sources.uri import local_path, scheme_of
 
 Video: TypeAlias = str | os.PathLike[str] | Source
 """The path of a video, or a source such as `ArraySource`."""
@@ -49,8 +50,8 @@ def evaluate(
         stop: set it, from any thread, to end early with a report of what was seen so far.
 
     Returns:
-        The report. If the run was stopped or broke off, its `complete` is False and its notes say
-        why: once frames flow, nothing that was computed is lost to an error.
+        The report. If the run was stopped or broke off, or OpenFace did, its `complete` is False
+        and its notes say why: once frames flow, nothing that was computed is lost to an error.
 
     Raises:
         InputError: a video, a reference picture or a setting cannot be used, or the videos have
@@ -62,8 +63,9 @@ def evaluate(
     _check(Pair(original, deidentified))
     settings = settings or Settings()
     models = Models(settings)
-    root = plan(settings, models)
+    root = plan(settings, models, Pair(_file(original), _file(deidentified)))
     with ExitStack() as stack:
+        stack.callback(root.close)
         sources = Pair(_open(original, stack), _open(deidentified, stack))
         notes = _warnings(Pair(original, deidentified))
         offset, finding = _offset(settings, Pair(original, deidentified))
@@ -81,21 +83,28 @@ def evaluate(
             stop=stop or Event(),
         )
         complete = run.drive(settings.timeline)
+        faults = [stage.fault for stage in root.programs() if stage.fault is not None]
         coverage = run.coverage()
         if complete:
             notes += _lonely(coverage)
         return Report(
-            complete=complete,
+            complete=complete and not faults,
             scores=tuple(run.scores()),
             streams={
                 **{name: _stream(source) for name, source in sources.items()},
                 "offset": finding or {"seconds": float(offset), "found": False},
             },
             coverage=coverage,
-            models=models.records(),
+            models=(*models.records(), *(stage.record() for stage in root.programs())),
             settings=settings.to_record(),
             performance=run.performance(),
-            notes=(*notes, *run.notes, *sources.original.notes, *sources.deidentified.notes),
+            notes=(
+                *notes,
+                *faults,
+                *run.notes,
+                *sources.original.notes,
+                *sources.deidentified.notes,
+            ),
         )
 
 
@@ -115,6 +124,13 @@ def _check(videos: Pair[Video]) -> None:
             "The original and the de-identified video are one and the same source, which can be "
             "read only once; open it twice."
         )
+
+
+def _file(video: Video) -> Path | None:
+    """Where a video is, if it is a file of this machine."""
+    if isinstance(video, str | os.PathLike) and scheme_of(os.fspath(video)) == "file":
+        return local_path(video)
+    return None
 
 
 def _open(video: Video, stack: ExitStack) -> Source:

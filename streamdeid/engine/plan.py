@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, TypeAlias
 
+from streamdeid.engine.action_units import Files, expression
 from streamdeid.engine.branch import Branch
 from streamdeid.engine.models import Models
 from streamdeid.engine.references import load_references
@@ -12,7 +13,6 @@ from streamdeid.frame import FramePair
 from streamdeid.inference.session import Session
 from streamdeid.metrics import (
     Coverage,
-    ExpressionAgreement,
     FeatureSpace,
     FrechetDistance,
     IdentityDistance,
@@ -23,7 +23,6 @@ from streamdeid.metrics import (
 from streamdeid.observations import Sighting
 from streamdeid.pair import Pair
 from streamdeid.settings import Settings
-from streamdeid.stages.action_units.blendshapes import BlendshapeSource
 from streamdeid.stages.crops import FaceCrops, FsmetricCropping, SteadyCropping
 from streamdeid.stages.faces import FaceFinder, FindFaces
 from streamdeid.stages.identity import IdentityEmbedder
@@ -39,10 +38,14 @@ _POOLED = FeatureSpace("features", 1024, "global average pool", "-1..1", _STEADY
 _POOLED_AS_FSMETRIC = FeatureSpace("features", 1024, "global average pool", "0..1", _FSMETRIC)
 _LOGITS = FeatureSpace("logits", 400, "logits of clips", "-1..1", _STEADY, length=16, stride=16)
 _DRAWN_ROWS = 1000  # of features, for the MMD: 16 MB
+_NO_FILES: Files = Pair(None, None)
 
 
-def plan(settings: Settings, models: Models) -> Branch[FramePair, Any]:
+def plan(settings: Settings, models: Models, files: Files = _NO_FILES) -> Branch[FramePair, Any]:
     """What is done with every frame pair, from faces to scores.
+
+    Args:
+        files: the videos, for whoever must read them again.
 
     Raises:
         InputError: a setting or a reference picture cannot be used.
@@ -53,7 +56,7 @@ def plan(settings: Settings, models: Models) -> Branch[FramePair, Any]:
     if "identity" in wanted:
         branches.append(_identity(settings, models))
     if "expression" in wanted:
-        branches.append(_expression(models))
+        branches.append(expression(settings, models, files))
     if "quality" in wanted:
         branches.append(Branch(QualityMeter(settings.quality_every), [ImageQuality()]))
     if wanted & {"realism", "fvd"}:
@@ -87,11 +90,6 @@ def _identity(settings: Settings, models: Models) -> Sightings:
         return Branch(IdentityEmbedder(alignment, embedder), [distances])
     drawn = Sampled(distances, settings.frames, settings.seed)
     return Branch(IdentityEmbedder(alignment, embedder, drawn.wants), [drawn])
-
-
-def _expression(models: Models) -> Sightings:
-    source = BlendshapeSource(models.blendshapes())
-    return Branch(source, [ExpressionAgreement(source.origin)])
 
 
 def _realism(settings: Settings, i3d: Session) -> Sightings:

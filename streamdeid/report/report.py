@@ -35,7 +35,7 @@ class Report:
     stood: a report is never lost over one figure, and never holds NaN.
 
     Attributes:
-        complete: both videos were read to their ends.
+        complete: both videos were read to their ends, and all was measured that was asked for.
         streams: what each video says of itself, under "original" and "deidentified".
         scores: in the order in which they are shown.
         coverage: which frames the scores rest on.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out", covariant=True)
@@ -32,4 +32,25 @@ class Stage(Protocol[In, Out]):
 
     def reset(self) -> None:
         """Forget the context: the stream was interrupted, or cut."""
+        ...
+
+
+@runtime_checkable
+class RunsProgram(Protocol):
+    """What a stage has besides, that has another program run beside us.
+
+    Attributes:
+        fault: what went wrong with the program, a sentence; None: nothing. It is no error of the
+            run, which goes on without it.
+    """
+
+    @property
+    def fault(self) -> str | None: ...
+
+    def record(self) -> dict[str, Any]:
+        """For the report, as of a model: what was run, and how it went."""
+        ...
+
+    def close(self) -> None:
+        """End the program and remove its files. May be called twice."""
         ...

@@ -6,7 +6,7 @@ import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -30,8 +30,17 @@ class OpenFace(Protocol):
     """What runs OpenFace: a stage that gives, besides others, one reading of `values` a pair."""
 
     name: str
-    origin: AuOrigin
-    values: AuValues
+    delay: int | None
+    stride: int
+    fault: str | None
+
+    @property
+    def origin(self) -> AuOrigin: ...
+
+    @property
+    def values(self) -> AuValues: ...
+
+    def record(self) -> dict[str, Any]: ...
 
     def push(self, item: Pair[Sighting]) -> Iterable[ExpressionReading]: ...
 
@@ -62,6 +71,15 @@ class BothSources:
         self.blendshapes = blendshapes
         at_the_end = openface.values == "post-processed"
         self._waiting: _OnDisk | deque[Proxies] = _OnDisk() if at_the_end else deque()
+
+    @property
+    def fault(self) -> str | None:
+        """What went wrong with OpenFace, a sentence; None: nothing."""
+        return self.openface.fault
+
+    def record(self) -> dict[str, Any]:
+        """What OpenFace was run, and how it went."""
+        return self.openface.record()
 
     def push(self, item: Pair[Sighting]) -> Iterable[ExpressionReading]:
         for reading in self.blendshapes.push(item):

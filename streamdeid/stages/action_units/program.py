@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import os
 import shutil
@@ -18,6 +19,7 @@ PROGRAM: Final = "FeatureExtraction"
 DOCKER: Final = "docker"
 IMAGE: Final = "algebr/openface:latest"
 _IN_IMAGE: Final = f"/home/openface-build/build/bin/{PROGRAM}"
+_TASK: Final = "action units"
 _FLAG: Final = "--openface"
 _VARIABLE: Final = "STREAMDEID_OPENFACE"
 _LOOK_S: Final = 60  # a program loads its models before it looks at its arguments
@@ -79,7 +81,11 @@ class OpenFaceProgram:
         """For the report: what it is and how it is started, without the paths of this machine."""
         options = self._options(Path("FOLDER", "ROWS.csv"), au_static, at_once)
         return {
-            "program": PROGRAM,
+            "name": "openface",
+            "task": _TASK,
+            "file": PROGRAM,
+            "sha256": _sha256(self.path) if self.image is None else _image_id(self.image),
+            "provider": "process" if self.image is None else DOCKER,
             "version": f"{self.generation}.x",
             "image": self.image,
             "options": options,
@@ -92,7 +98,7 @@ class OpenFaceProgram:
             SettingsError: it does not.
         """
         if self.image is not None:
-            _check_image(self.image)
+            _image_id(self.image)
             return
         with _run([str(self.path), "-f", "/dev/stdin"], self.folder) as process:
             try:
@@ -140,7 +146,13 @@ class OpenFaceScript:
 
     def record(self) -> dict[str, Any]:
         """For the report."""
-        return {"program": "script", "name": self.path.name}
+        return {
+            "name": "openface",
+            "task": _TASK,
+            "file": self.path.name,
+            "sha256": _sha256(self.path),
+            "provider": "script",
+        }
 
 
 def find_program(
@@ -175,10 +187,15 @@ def _docker(image: str, flag: str) -> OpenFaceProgram:
     return OpenFaceProgram(Path(_IN_IMAGE), 2, image)
 
 
-def _check_image(image: str) -> None:
+def _image_id(image: str) -> str:
+    """The sha256 that Docker knows an image by.
+
+    Raises:
+        SettingsError: it has no such image, or cannot be asked.
+    """
     try:
-        subprocess.run(  # noqa: S603
-            [DOCKER, "image", "inspect", image],
+        asked = subprocess.run(  # noqa: S603
+            [DOCKER, "image", "inspect", "--format", "{{.Id}}", image],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_LOOK_S,
@@ -191,6 +208,12 @@ def _check_image(image: str) -> None:
             f"{_FLAG}: Docker does not have {image}: {reason}; "
             f"start Docker, and run: docker pull {image}"
         ) from error
+    return asked.stdout.decode("ascii", "replace").strip().removeprefix("sha256:")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _on_this_machine(path: Path, flag: str) -> OpenFaceProgram | OpenFaceScript:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,9 @@ def test_any_other_script_is_run_on_whole_files(tmp_path: Path) -> None:
     found = find_program(str(path), {})
     assert found == OpenFaceScript(path)
     assert found.command(Path("a.mp4"), Path("out")) == [str(path), "a.mp4", "out"]
-    assert found.record() == {"program": "script", "name": "run_openface.sh"}
+    record = found.record()
+    assert (record["file"], record["provider"]) == ("run_openface.sh", "script")
+    assert record["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
