@@ -11,12 +11,14 @@ from rich.text import Text
 
 from streamdeid.pair import SIDES
 from streamdeid.report import expression_table
+from streamdeid.report.action_units import NAMES
 from streamdeid.report.page import HEADS, Page
 from streamdeid.report.printable import printable, shown_name
 from streamdeid.report.report import Report
 from streamdeid.score import Score
 
 TITLES: Final = {
+    "expression_agreement": "How the stand-ins follow OpenFace",
     "identity": "Identity, at the face found in each video",
     "identity_paired": "Identity, where the original's face is (paired alignment)",
     "quality": "Quality, the two pictures against each other",
@@ -41,6 +43,8 @@ LABELS: Final = {
     "ssim.frame": "SSIM, frame",
     "longest_run_as_source": "longest run verified as source",
     "rms_distance_all_pairs": "RMS distance, all frame pairs",
+    "mean.pcc": "mean correlation",
+    **{f"{unit}.pcc": f"AU{int(unit[2:])} {name}" for unit, name in NAMES.items()},
 }
 COUNTS: Final = {
     "frames": "frames read",

@@ -227,7 +227,7 @@ def _on_this_machine(path: Path, flag: str) -> OpenFaceProgram | OpenFaceScript:
         )
     path = path.absolute()
     if not os.access(path, os.X_OK):
-        raise SettingsError(f"{flag}: {path} is not executable; run: chmod +x {path}")
+        raise SettingsError(f"{flag}: {path} is not executable: chmod +x lets it run.")
     is_script, generation = _look_into(path)
     if is_script and not path.name.startswith(PROGRAM):
         return OpenFaceScript(path)
