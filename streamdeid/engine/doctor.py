@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from streamdeid import __version__
-from streamdeid.errors import ModelError
+from streamdeid.errors import ModelError, SettingsError
 from streamdeid.inference.manifest import Manifest
 from streamdeid.inference.runtime import installed_runtime
 from streamdeid.settings import Settings
+from streamdeid.stages.action_units.program import OpenFaceScript, find_program
 
 PROVIDER_NAMES: Final = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 DECODERS: Final = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg", "ffv1")
@@ -59,6 +60,7 @@ def examine(settings: Settings | None = None) -> list[Finding]:
         *_runtime(settings.provider),
         *_models(settings.resolved_models_dir()),
         *_video(),
+        _openface(settings.openface),
         _opencv(),
         *(_extra(*extra) for extra in EXTRAS),
         _machine(),
@@ -124,6 +126,22 @@ def _available(name: str, wanted: tuple[str, ...], available: set[str]) -> Findi
         return Finding(name, True, there)
     cure = "pip install --force-reinstall av brings an FFmpeg that has them."
     return Finding(name, None, f"{there or 'none'}; not {missing}", cure)
+
+
+def _openface(choice: str | None) -> Finding:
+    stand_ins = "action units come of blendshapes"
+    cure = "Put its FeatureExtraction on the PATH or in $STREAMDEID_OPENFACE, or give --openface."
+    try:
+        program = find_program(choice)
+        if program is None:
+            return Finding("OpenFace", None, f"not found: {stand_ins}", cure)
+        if isinstance(program, OpenFaceScript):
+            return Finding("OpenFace", True, f"run on whole files by {program.path}")
+        program.check()
+    except SettingsError as error:
+        # It was asked for: no evaluation runs until this is mended.
+        return Finding("OpenFace", False, "cannot be used", str(error))
+    return Finding("OpenFace", True, f"{program.generation}.x, {program.image or program.path}")
 
 
 def _opencv() -> Finding:

@@ -13,6 +13,7 @@ from streamdeid.engine.doctor import Finding, examine
 from streamdeid.inference.runtime import Runtime
 from streamdeid.settings import Settings
 from tests.cli.conftest import Run
+from tests.stages.action_units.conftest import write_program
 
 
 def found(settings: Settings | None = None) -> dict[str, Finding]:
@@ -91,3 +92,17 @@ def test_an_extra_that_is_missing_is_no_fault(monkeypatch: pytest.MonkeyPatch) -
 def test_a_pyav_that_cannot_be_imported_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     assert found()["PyAV"].ok is False
+
+
+def test_openface_is_found_or_what_takes_its_place_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("STREAMDEID_OPENFACE", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert found()["OpenFace"].ok is None
+    assert "blendshapes" in found()["OpenFace"].text
+    program = write_program(tmp_path / "bin", (), 2)
+    assert found(Settings(openface=str(program)))["OpenFace"].text == f"2.x, {program}"
+    monkeypatch.setenv("STREAMDEID_OPENFACE", "/nowhere/FeatureExtraction")
+    assert found()["OpenFace"].ok is False
+    assert "$STREAMDEID_OPENFACE" in found()["OpenFace"].cure

@@ -79,7 +79,7 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
 def test_what_may_not_be_executed_is_said(tmp_path: Path) -> None:
     path = tmp_path / "FeatureExtraction"
     path.write_text("")
-    with pytest.raises(SettingsError, match=r"is not executable; run: chmod \+x "):
+    with pytest.raises(SettingsError, match=r"is not executable: chmod \+x "):
         find_program(str(path), {})
 
 
