@@ -17,6 +17,7 @@ from streamdeid.stages.action_units.guard import Guard
 _LOOK_EVERY_MS: Final = 200
 _KEPT_OUTPUT: Final = 4096
 _QUOTED: Final = 200
+_LAST_WORDS_S: Final = 1.0
 _DIES_S: Final = 10
 _DOCKER_KILLS_S: Final = 20
 
@@ -82,16 +83,11 @@ class Child:
             self._process.wait(seconds)
 
     def how_it_ended(self) -> str:
-        """As in "OpenFace … with exit code 1 and the words 'no such file'"."""
-        code = self._process.poll()
+        """As in "with exit code 1 and the words 'no such file'"; it must have ended."""
+        code = self._process.wait()
         # What it said last may still be in the pipe.
-        self._listener.join(1.0)
-        if code is None:
-            how = "by our hand"
-        elif code < 0:
-            how = f"by signal {_signal_name(-code)}"
-        else:
-            how = f"with exit code {code}"
+        self._listener.join(_LAST_WORDS_S)
+        how = f"with exit code {code}" if code >= 0 else f"by signal {_signal_name(-code)}"
         words = self.last_words()
         return f"{how} and the words {words!r}" if words else how
 

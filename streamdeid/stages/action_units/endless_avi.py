@@ -24,7 +24,8 @@ class EndlessAvi:
 
     The sizes of the file and of its list of frames are left at 0, which FFmpeg's reader takes for
     "until the data ends" when it cannot seek: 10,000 frames of 640x480 (8.6 GiB) through a pipe
-    came out of OpenCV's VideoCapture complete, in order, and each before the next was sent.
+    came out of the VideoCapture of OpenCV 4.6, 4.14 and 5.0 complete, in order, and each before the
+    next was sent.
     Rows go from top to bottom, which a negative height says: with rows from the bottom, the
     format's old way, OpenCV 5.0 overwrites its own memory and crashes.
     The format's other channel orders would save the swap of red and blue (0.2 of some 0.7 ms for a

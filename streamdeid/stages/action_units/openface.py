@@ -69,6 +69,8 @@ class OpenFaceSource:
             given up.
 
     Attributes:
+        origin: where the units come from.
+        values: what the intensities of a whole run are.
         dropped: frame pairs that were not given to OpenFace.
         fault: what went wrong, a sentence; None: nothing.
     """
@@ -85,6 +87,9 @@ class OpenFaceSource:
         live: bool = False,
         patience_s: float = PATIENCE_S,
     ) -> None:
+        values: tuple[AuValues, ...] = ("online",) if live else ("online", "post-processed")
+        self.origin = AuOrigin(f"OpenFace {program.generation}.x", values, UNIT)
+        self.values: AuValues = values[-1]
         self.dropped = 0
         self.fault: str | None = None
         self._program = program
@@ -100,17 +105,6 @@ class OpenFaceSource:
         self._runs: Pair[OpenFaceRun] | None = None
         self._spool: Spool | None = None
         self._stack = ExitStack()
-
-    @property
-    def values(self) -> AuValues:
-        """What the intensities of a whole run are."""
-        return self.origin.values[-1]
-
-    @property
-    def origin(self) -> AuOrigin:
-        """Where the units come from."""
-        values: tuple[AuValues, ...] = ("online",) if self._live else ("online", "post-processed")
-        return AuOrigin(f"OpenFace {self._program.generation}.x", values, UNIT)
 
     def record(self) -> dict[str, Any]:
         """For the report: what was run, and how it went."""
@@ -130,7 +124,8 @@ class OpenFaceSource:
     def flush(self) -> Iterable[ExpressionReading]:
         runs = self._runs
         if runs is not None:
-            yield from self._last_rows(runs, _PUSHERS if self._live else 0)
+            push_out = self._live and not self._program.flushes
+            yield from self._last_rows(runs, _PUSHERS if push_out else 0)
         if self._live:
             yield from self._given_up("OpenFace had not come to this frame at the end.")
         else:
@@ -263,6 +258,7 @@ class OpenFaceSource:
 
         The children's input is still open, so that their files are not yet overwritten.
         """
+        yield from self._arrived()
         quiet_s = _QUIET_S if pushers or self._program.flushes else 0.0
         quiet_since = monotonic()
         while self._awaited and (pushers or monotonic() - quiet_since < quiet_s):

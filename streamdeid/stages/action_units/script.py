@@ -40,6 +40,8 @@ class ScriptSource:
             folder for so long is given up.
 
     Attributes:
+        origin: where the units come from.
+        values: what the intensities are.
         fault: what went wrong, a sentence; None: nothing so far.
     """
 
@@ -55,6 +57,7 @@ class ScriptSource:
         *,
         patience_s: float = SCRIPT_PATIENCE_S,
     ) -> None:
+        self.origin = AuOrigin(f"OpenFace, run by {script.path.name}", (self.values,), UNIT)
         self.fault: str | None = None
         self._script = script
         self._videos = videos
@@ -63,11 +66,6 @@ class ScriptSource:
         self._runs: Pair[_ScriptRun] | None = None
         self._spool: Spool | None = None
         self._stack = ExitStack()
-
-    @property
-    def origin(self) -> AuOrigin:
-        """Where the units come from."""
-        return AuOrigin(f"OpenFace, run by {self._script.path.name}", (self.values,), UNIT)
 
     def record(self) -> dict[str, Any]:
         """For the report: what was run, and how it went."""

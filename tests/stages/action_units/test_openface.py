@@ -180,7 +180,9 @@ def test_what_goes_wrong_is_said_in_one_sentence_and_nothing_is_left_behind(
     assert source.fault is not None
     video = "the original video" if side == "original" else "the de-identified video"
     assert source.fault.startswith(f"OpenFace on {video} "), source.fault
-    assert FAULTS[how] in source.fault, source.fault
+    # One that ends by itself may be found out by its missing rows.
+    early = how.startswith("leave") and "its rows end with frame" in source.fault
+    assert FAULTS[how] in source.fault or early, source.fault
     assert re.fullmatch(r"[^\n]+\.", source.fault)
     assert source.record()["fault"] == source.fault
     good = [reading for reading in online if reading.fault is None]
