@@ -83,20 +83,18 @@ class Child:
             self._process.wait(seconds)
 
     def how_it_ended(self) -> str:
-        """As in "with exit code 1 and the words 'no such file'"; it must have ended."""
+        """As in "with exit code 1"; waits until it has."""
         code = self._process.wait()
-        # What it said last may still be in the pipe.
-        self._listener.join(_LAST_WORDS_S)
-        how = f"with exit code {code}" if code >= 0 else f"by signal {_signal_name(-code)}"
-        words = self.last_words()
-        return f"{how} and the words {words!r}" if words else how
+        return f"with exit code {code}" if code >= 0 else f"by signal {_signal_name(-code)}"
 
     def last_words(self) -> str:
-        """The last line that it printed, without what is not printable; "" if there was none."""
+        """The last line that it printed, as in "; its last words were 'no such file'"; or ""."""
+        if self._process.poll() is not None:
+            self._listener.join(_LAST_WORDS_S)  # they may still be in the pipe
         lines = [line.strip() for line in self._said.decode("utf-8", "replace").splitlines()]
         spoken = [line for line in lines if line]
-        last = spoken[-1] if spoken else ""
-        return "".join(letter for letter in last if letter.isprintable())[-_QUOTED:]
+        last = "".join(letter for letter in (spoken or [""])[-1] if letter.isprintable())
+        return f"; its last words were {last[-_QUOTED:]!r}" if last else ""
 
     def kill(self) -> None:
         """End it and all that it started, at once. May be called twice."""

@@ -119,6 +119,7 @@ class OpenFaceRun:
                 self.fault = (
                     f"{self._name} ended {self._child.how_it_ended()}{early}, "
                     f"after {self._feeder.written} of {self.sent} frames were given to it"
+                    f"{self._child.last_words()}"
                 )
         elif self._hangs():
             self.give_up(
@@ -174,11 +175,9 @@ class OpenFaceRun:
             self.fault = f"{self._name} wrote {problem}"
             return
         if last != self.sent:
-            words = self._child.last_words()
-            said = f"; its last words were {words!r}" if words else ""
             self.fault = (
                 f"{self._name} ended as if all were well, but its rows end with frame {last} of "
-                f"{self.sent}{said}"
+                f"{self.sent}{self._child.last_words()}"
             )
 
     def _hangs(self) -> bool:

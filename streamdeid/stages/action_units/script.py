@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -175,7 +175,8 @@ class _ScriptRun:
                             "after the videos had ended, and was killed"
                         )
         if self.child.exit_code != 0:
-            raise _Failed(f"{self._name} ended {self.child.how_it_ended()}")
+            how = self.child.how_it_ended()
+            raise _Failed(f"{self._name} ended {how}{self.child.last_words()}")
 
     def rows(self, video: Path, last: int) -> Path:
         """The file that it left.
@@ -198,5 +199,8 @@ class _ScriptRun:
         return path
 
     def _signs_of_life(self) -> tuple[object, ...]:
-        files = [path.stat() for path in self._folder.rglob("*")]
-        return self.child.last_words(), len(files), sum(file.st_size for file in files)
+        sizes = []
+        for path in self._folder.rglob("*"):
+            with suppress(OSError):  # it may be gone by now
+                sizes.append(path.stat().st_size)
+        return self.child.last_words(), len(sizes), sum(sizes)

@@ -79,7 +79,7 @@ def test_rows_are_joined_by_the_place_of_the_frame_in_its_file(
 
 
 FAULTS = {
-    "import sys; sys.exit('no docker here')": "ended with exit code 1 and the words 'no docker",
+    "import sys; sys.exit('no docker here')": "with exit code 1; its last words were 'no docker",
     "import os; os.kill(os.getpid(), 9)": "ended by signal SIGKILL",
     "print('done')": "must leave one CSV file in its folder; it left none",
     "import sys, pathlib as p\nfor n in '12': (p.Path(sys.argv[2]) / (n + '.csv')).touch()": (
