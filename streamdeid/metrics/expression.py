@@ -53,15 +53,17 @@ class ExpressionAgreement:
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """The intensities that are there while the run goes on; their names say which they are."""
-        return tuple(
-            f"{side}.au{unit:02}.{self._origin.values[0]}"
-            for side in SIDES
-            for unit in ACTION_UNITS
-        )
+        """The intensities that are there while the run goes on; their names say which they are.
+
+        None where all values come at the end: rows do not wait for them.
+        """
+        on_the_way = self._origin.values[0]
+        if on_the_way == "post-processed":
+            return ()
+        return tuple(f"{side}.au{unit:02}.{on_the_way}" for side in SIDES for unit in ACTION_UNITS)
 
     def columns(self, item: ExpressionReading) -> Mapping[str, Cell]:
-        if item.values != self._origin.values[0]:
+        if item.values != self._origin.values[0] or not self.column_names:
             return {}
         intensities = [
             [None] * len(ACTION_UNITS) if units is None else units.intensity.tolist()

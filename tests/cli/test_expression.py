@@ -119,8 +119,12 @@ def test_a_script_that_takes_a_video_and_a_folder_still_works(
     )
     script.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}" "$1" "$2"\n')
     script.chmod(0o755)
-    result = run("evaluate", clip, clip, *ONLY, "--openface", script, "--json")
+    rows = tmp_path / "rows.csv"
+    result = run(
+        *("evaluate", clip, clip, *ONLY, "--openface", script, "--json", "--timeline", rows)
+    )
     assert result.exit_code == 0, result.stderr
+    assert ".au12." not in rows.read_text().splitlines()[0], "no row waits for the end"
     report = Report.from_json(result.stdout)
     assert report["expression.au12.pcc"].value == 1
     assert report["expression.au12.pcc"].count == FRAMES

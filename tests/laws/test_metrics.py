@@ -63,6 +63,7 @@ SETTINGS: dict[str, list[Any]] = {
     "origin": [
         AuOrigin("OpenFace 2.2.0", ("online", "post-processed"), "FACS intensity, 0..5"),
         AuOrigin("blendshape proxy", ("proxy",), "proxy", one_unit=False, reliability={1: "weak"}),
+        AuOrigin("OpenFace, run by a.sh", ("post-processed",), "FACS intensity, 0..5"),
     ],
     "openface": [
         AuOrigin("OpenFace 2.2.0", ("online", "post-processed"), "FACS intensity, 0..5"),

@@ -93,6 +93,7 @@ class OpenFaceSource:
         self.dropped = 0
         self.fault: str | None = None
         self._program = program
+        self._how = program.record(au_static=au_static, at_once=live)  # it may be gone at the end
         self._au_static = au_static
         self._live = live
         self._patience_s = patience_s
@@ -108,8 +109,7 @@ class OpenFaceSource:
 
     def record(self) -> dict[str, Any]:
         """For the report: what was run, and how it went."""
-        how = self._program.record(au_static=self._au_static, at_once=self._live)
-        return how | {"values": self.values, "dropped": self.dropped, "fault": self.fault}
+        return self._how | {"values": self.values, "dropped": self.dropped, "fault": self.fault}
 
     def push(self, item: Pair[Sighting]) -> Iterable[ExpressionReading]:
         if self._index == 0:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -84,12 +85,20 @@ class OpenFaceProgram:
             "name": "openface",
             "task": _TASK,
             "file": PROGRAM,
-            "sha256": _sha256(self.path) if self.image is None else _image_id(self.image),
+            "sha256": self._sha256(),
             "provider": "process" if self.image is None else DOCKER,
             "version": f"{self.generation}.x",
             "image": self.image,
             "options": options,
         }
+
+    def _sha256(self) -> str | None:
+        """Of the program, or of the image; None if it is not there."""
+        if self.image is None:
+            return _sha256(self.path)
+        with suppress(SettingsError):
+            return _image_id(self.image)
+        return None
 
     def check(self) -> None:
         """See that it starts; takes half a second.
@@ -211,9 +220,10 @@ def _image_id(image: str) -> str:
     return asked.stdout.decode("ascii", "replace").strip().removeprefix("sha256:")
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+def _sha256(path: Path) -> str | None:
+    with suppress(OSError), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+    return None
 
 
 def _on_this_machine(path: Path, flag: str) -> OpenFaceProgram | OpenFaceScript:

@@ -60,6 +60,7 @@ class ScriptSource:
         self.origin = AuOrigin(f"OpenFace, run by {script.path.name}", (self.values,), UNIT)
         self.fault: str | None = None
         self._script = script
+        self._how = script.record()  # it may be gone at the end
         self._videos = videos
         self._patience_s = patience_s
         self._last = Pair(0, 0)
@@ -69,7 +70,7 @@ class ScriptSource:
 
     def record(self) -> dict[str, Any]:
         """For the report: what was run, and how it went."""
-        return self._script.record() | {"values": self.values, "fault": self.fault}
+        return self._how | {"values": self.values, "fault": self.fault}
 
     def push(self, item: Pair[Sighting]) -> Iterable[ExpressionReading]:
         if self._spool is None:

@@ -354,7 +354,8 @@ esac
     assert "neither read nor wrote" in source.fault
     names = (tmp_path / "names").read_text().split()
     calls = (tmp_path / "calls").read_text().splitlines()
-    assert sorted(calls) == sorted([*(f"kill {name}" for name in names), "run -i", "run -i"])
+    ends = [f"kill {name}" for name in names]
+    assert sorted(calls) == sorted(["image inspect", *ends, "run -i", "run -i"])
     assert len(set(names)) == 2
 
 
