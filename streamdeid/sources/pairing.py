@@ -35,7 +35,7 @@ def pair_frames(
     offset: Fraction = Fraction(0),
     tolerance: Fraction | None = None,
 ) -> FramePairs:
-    """Join two videos by time.
+    """Join two videos by time; live ones as `LivePairs` does.
 
     Args:
         original, deidentified: sources that nobody has iterated yet.
@@ -47,7 +47,12 @@ def pair_frames(
     Raises:
         PairingError: at the end of the iteration, if not one pair was found.
     """
-    return FramePairs(original, deidentified, offset=offset, tolerance=tolerance)
+    # Here, not above: LivePairs is a kind of FramePairs.
+    from streamdeid.sources.live_pairing import LivePairs
+
+    live = original.info.live or deidentified.info.live
+    kind = LivePairs if live else FramePairs
+    return kind(original, deidentified, offset=offset, tolerance=tolerance)
 
 
 class FramePairs:
@@ -75,7 +80,7 @@ class FramePairs:
         tolerance: Fraction | None = None,
     ) -> None:
         self.paired = 0
-        self._sides = Pair(_Side(original, Fraction(0)), _Side(deidentified, offset))
+        self._sides = Pair(Side(original, Fraction(0)), Side(deidentified, offset))
         self._given_tolerance = tolerance
         self._stopped = False
         self._ended = False
@@ -155,7 +160,7 @@ class FramePairs:
             lonely.drop()
         raise StopIteration
 
-    def _lonely(self, a: _Side, b: _Side) -> _Side | None:
+    def _lonely(self, a: Side, b: Side) -> Side | None:
         """The side whose first frame finds no partner; None if the two first frames are a pair."""
         gap = abs(a.lead(0, b, 0))
         tolerance = self.tolerance
@@ -197,12 +202,18 @@ class FramePairs:
         )
 
 
-class _Side:
-    """One video: the frames that look for a partner, and what was counted."""
+class Side:
+    """One video: the frames that look for a partner, and what was counted.
+
+    Attributes:
+        held: frames that look for a partner, each with its time on the common axis.
+        start: seconds: where the video's time begins.
+        read, unpaired, corrupt: frames.
+    """
 
     def __init__(self, source: Source, offset: Fraction) -> None:
         self.source = source
-        self.held: deque[tuple[Fraction, Frame]] = deque()  # time on the common axis, frame
+        self.held: deque[tuple[Fraction, Frame]] = deque()
         self.start = Fraction(0)
         self.read = self.unpaired = self.corrupt = 0
         self._frames = iter(source)
@@ -233,7 +244,7 @@ class _Side:
         self.held.popleft()
         self.unpaired += 1
 
-    def lead(self, place: int, other: _Side, there: int) -> Fraction:
+    def lead(self, place: int, other: Side, there: int) -> Fraction:
         """Seconds that one held frame is later than one of the other side."""
         return self.held[place][0] - other.held[there][0]
 

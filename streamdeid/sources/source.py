@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Protocol, Self
@@ -23,8 +24,11 @@ class Source(Protocol):
         notes: sentences about what was wrong but survivable; complete once iteration has ended.
     """
 
-    info: StreamInfo
-    notes: list[str]
+    @property
+    def info(self) -> StreamInfo: ...
+
+    @property
+    def notes(self) -> list[str]: ...
 
     def __enter__(self) -> Self: ...
 
@@ -50,18 +54,25 @@ class Source(Protocol):
 
 
 def open_source(uri: str | os.PathLike[str]) -> Source:
-    """Open the video that a path or URL names.
+    """Open the video that a path or URL names; of a live one, begin to.
 
     Raises:
-        SourceError: it cannot be opened or holds no video; the sentence says what to do.
+        SourceError: it cannot be opened or holds no video; the sentence says what to do. A live
+            one's `info` and frames raise it.
     """
     # Here, not above: the concrete sources import this module's Source.
+    from streamdeid.sources.connecting import is_live
     from streamdeid.sources.file import FileSource
+    from streamdeid.sources.live import LiveSource
 
-    scheme = scheme_of(os.fspath(uri))
+    text = os.fspath(uri)
+    if is_live(text):
+        # Path("rtsp://camera") is "rtsp:/camera".
+        return LiveSource(re.sub(r"^(\w+):/(?=[^/])", r"\1://", text))
+    scheme = scheme_of(text)
     if scheme != "file":
         raise SourceError(
-            f"{redact(os.fspath(uri))} is a {scheme} stream, and only files can be read so far; "
-            "record it to a file and give the path of that."
+            f"{redact(text)} is a {scheme} stream, which can't be read; record it to a file and "
+            "give the path of that."
         )
     return FileSource(uri)

@@ -84,10 +84,10 @@ def test_a_file_of_another_machine_is_refused() -> None:
         local_path("file://server/share/x.mp4")
 
 
-def test_a_stream_is_refused_without_its_password() -> None:
+def test_a_stream_that_cannot_be_read_is_refused_without_its_password() -> None:
     with pytest.raises(SourceError, match="record it to a file") as caught:
-        open_source("rtsp://user:secret@camera/1")
+        open_source("ftp://user:secret@host/1")
     assert "secret" not in str(caught.value)
-    assert "rtsp://camera/1" in str(caught.value)
-    with pytest.raises(SourceError, match="rtsp:/camera/1 is a rtsp stream"):
-        open_source(Path("rtsp://user:secret@camera/1"))
+    assert "ftp://host/1" in str(caught.value)
+    with pytest.raises(SourceError, match="ftp:/host/1 is a ftp stream"):
+        open_source(Path("ftp://user:secret@host/1"))

@@ -1,0 +1,394 @@
+"""LivePairs: two videos joined by time while at least one of them is being made."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Literal, TypeAlias
+
+from streamdeid.errors import PairingError
+from streamdeid.frame import Frame, FramePair
+from streamdeid.pair import Pair
+from streamdeid.sources.clock import MICRO, Fit
+from streamdeid.sources.exchange import Gaps, LiveFrame, room_for
+from streamdeid.sources.health import Health, WhenBehind
+from streamdeid.sources.live import LiveSource
+from streamdeid.sources.pairing import FramePairs, Side
+from streamdeid.sources.source import Source
+
+ClockKind: TypeAlias = Literal["sender", "arrival", "first frame"]
+"""What the times of two sides are counted by: the senders' clocks, when frames arrived here, or
+each side's own first frame."""
+
+LOOK_AGAIN_S = 0.2
+
+MOST_HELD_BYTES = 512 * 2**20
+"""Of one side's pictures that look for a partner: 2.7 s of 1920x1080 at 30 a second."""
+
+STEP_BACK = Fraction(1)
+"""Seconds; a sender's clock that goes back by more was set, and is followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """How two videos were aligned, and how well.
+
+    Attributes:
+        clock: what times were counted by; None until that is decided.
+        fits: how well each side's time stamps lie on that clock; None for a file.
+        gap_s: mean distance in time of partners, after the offset; None before the first pair.
+    """
+
+    clock: ClockKind | None
+    fits: Pair[Fit | None]
+    gap_s: float | None
+
+
+class LivePairs(FramePairs):
+    """The frame pairs of two live streams, or of a live one and a file, while they come.
+
+    It is iterated as `FramePairs` is, and finds partners by the same rule; what differs:
+
+    - Two live streams are aligned by a clock that they share: that of their RTCP sender reports
+      if both send them, else that of their arrival here. Reports come seconds after the first
+      frame, so RTSP streams are waited for `report_wait_s` before arrival is taken; until then
+      frames are held, and the oldest dropped as "unaligned". After an interruption the sender's
+      time is told from arrival by the delay known from before, until a report says it anew.
+      Senders' clocks that are further apart than frames are held are of no use: arrival is taken,
+      and a note says so. A live stream and a file are each counted from their own first frame.
+    - A frame waits for its partner by `hold_s`, on top of the offset, and memory is bounded
+      whatever happens; then it is "unpaired", and its partner, should it yet come, "late".
+    - When pairs come faster than they are taken, whole pairs are dropped: "behind".
+    - It ends when one of the two has ended for good.
+
+    A pair of two live streams counts its time from the first frame of the original that was
+    held when the clock was chosen.
+    """
+
+    def __init__(
+        self,
+        original: Source,
+        deidentified: Source,
+        *,
+        offset: Fraction = Fraction(0),
+        tolerance: Fraction | None = None,
+        hold_s: float = 2.0,
+        report_wait_s: float = 8.0,
+        when_behind: WhenBehind = "drop-oldest",
+    ) -> None:
+        """Join two sources that nobody has iterated; one of them is a `LiveSource`.
+
+        Args:
+            offset, tolerance: as for `FramePairs`.
+            hold_s: how much later than its partner a frame may arrive.
+            report_wait_s: how long to wait for sender reports, once both give frames.
+            when_behind: which pairs to drop, or to let both sources wait.
+        """
+        super().__init__(original, deidentified, offset=offset, tolerance=tolerance)
+        self.notes: list[str] = []
+        self._hold = abs(offset) + Fraction(hold_s)
+        self._sides = Pair(
+            _side(original, Fraction(0), self._hold),
+            _side(deidentified, offset, self._hold),
+        )
+        self._live = [side for _, side in self._sides.items() if isinstance(side, _LiveSide)]
+        self._kind: ClockKind | None = None
+        self._report_wait_s = report_wait_s
+        self._both_since: float | None = None
+        self._when_behind = when_behind
+        self._ready: deque[tuple[Fraction, FramePair]] = deque()  # distance in time, pair
+        self._behind = 0
+        self._gap = Fraction(0)
+        self._news = threading.Event()
+        for side in self._live:
+            side.source.listen(self._news)
+        if len(self._live) == 1:
+            self._choose("first frame")
+
+    @property
+    def read(self) -> Pair[int]:
+        """Frames seen so far: paired, unpaired, and those that wait."""
+        return self.health().map(lambda health: health.seen)
+
+    @property
+    def unpaired(self) -> Pair[int]:
+        """Frames so far that were skipped, for whatever reason."""
+        return self.health().map(lambda health: sum(health.skipped.values()))
+
+    def health(self) -> Pair[Health]:
+        """How both sides are doing, counted by frames that were given in pairs."""
+        return self._sides.map(self._health)
+
+    def alignment(self) -> Alignment:
+        """How the two sides were aligned."""
+        sender = self._kind == "sender"
+        return Alignment(
+            self._kind,
+            self._sides.map(
+                lambda side: side.source.fit(sender) if isinstance(side, _LiveSide) else None
+            ),
+            float(self._gap) / self.paired if self.paired else None,
+        )
+
+    def stop(self) -> None:
+        """End the iteration; may be called from any thread."""
+        super().stop()
+        self._news.set()
+
+    def close(self) -> None:
+        """Close both sources; for the thread that reads. What still waits has "ended"."""
+        super().close()
+        for side in self._live:
+            side.skipped["ended"] += len(side.early) + len(side.held) + len(self._ready)
+            side.early.clear()
+            side.held.clear()
+        self._ready.clear()
+
+    def __next__(self) -> FramePair:
+        while not (self._stopped or self._ended):
+            self._news.clear()
+            self._receive()
+            self._match()
+            if self._ready:
+                return self._give()
+            if any(_is_gone(side) for _, side in self._sides.items()):
+                self._end()
+            else:
+                self._news.wait(LOOK_AGAIN_S)
+        raise StopIteration
+
+    def _receive(self) -> None:
+        for _, side in self._sides.items():
+            if isinstance(side, _LiveSide):
+                # Who has not read on never hears the sender's report.
+                hearing = self._kind is None and side.source.may_report
+                side.receive(wait=self._when_behind == "wait" and not hearing)
+            else:
+                side.look_ahead()
+        if self._kind is None:
+            self._look_for_a_clock()
+        elif self._kind == "sender" and not self._senders_agree():
+            self._note_disagreement()
+            self._choose("arrival")
+
+    def _look_for_a_clock(self) -> None:
+        if not all(side.early for side in self._live):
+            return
+        self._both_since = self._both_since or time.monotonic()
+        if all(side.delay_us is not None for side in self._live):
+            if self._senders_agree():
+                self._choose("sender")
+            else:
+                self._note_disagreement()
+                self._choose("arrival")
+        elif (
+            not all(side.source.may_report for side in self._live)
+            or time.monotonic() - self._both_since >= self._report_wait_s
+            or any(side.source.ended for side in self._live)
+        ):
+            self._choose("arrival")
+
+    def _senders_agree(self) -> bool:
+        """Whether frames of the same sender's time arrive while they wait for each other."""
+        delays = [side.delay_us or 0 for side in self._live]
+        return max(delays) - min(delays) <= self._hold * MICRO
+
+    def _note_disagreement(self) -> None:
+        a, b = (side.delay_us or 0 for side in self._live)
+        self.notes.append(
+            f"The clocks of the two streams' senders are {abs(a - b) / MICRO:.1f} s apart, so "
+            "frames are aligned by their arrival."
+        )
+
+    def _choose(self, kind: ClockKind) -> None:
+        """Count time by `kind` from now on; a change of clock does not change the time told."""
+        first = self._kind is None
+        self._kind = kind
+        if kind == "first frame":
+            self._live[0].align(kind, None)
+            return
+        original, other = self._live
+        start_us = original.early[0].frame.pts if first else original.start_us - original.shift_us
+        if kind == "sender":
+            start_us += original.delay_us or 0
+        original.align(kind, start_us)
+        other.align(kind, start_us)
+
+    def _match(self) -> None:
+        while self._when_behind != "wait" or not self._ready:
+            a, b = self._sides.original, self._sides.deidentified
+            if not (_may_match(a) and _may_match(b)):
+                return
+            lonely = self._lonely(a, b)
+            if lonely is None:
+                gap = abs(a.lead(0, b, 0))
+                self._ready.append((gap, Pair(a.held.popleft()[1], b.held.popleft()[1])))
+                self._make_room()
+            else:
+                other = b if lonely is a else a
+                late = isinstance(other, _LiveSide) and other.gave_up(lonely.held[0][0])
+                _drop(lonely, "late" if late else "unpaired")
+
+    def _make_room(self) -> None:
+        if len(self._ready) > room_for(self.bytes_each) and self._when_behind != "wait":
+            self._behind += 1
+            if self._when_behind == "drop-oldest":
+                self._ready.popleft()
+            else:
+                self._ready.pop()
+
+    def _give(self) -> FramePair:
+        gap, pair = self._ready.popleft()
+        self._gap += gap
+        self.paired += 1
+        a, b = self._sides.original, self._sides.deidentified
+        return Pair(_marked(a, pair.original), _marked(b, pair.deidentified))
+
+    def _end(self) -> None:
+        """One side is gone for good: what the other holds finds no partner any more."""
+        self._ended = True
+        for _, side in self._sides.items():
+            while side.held:
+                _drop(side, "unpaired")
+        if self.paired == 0:
+            if self._nearest is None and all(side.read for _, side in self._sides.items()):
+                raise PairingError("The two streams were never there at the same time.")
+            raise PairingError(self._why_not())
+
+    def _health(self, side: Side) -> Health:
+        if not isinstance(side, _LiveSide):
+            skipped = Counter({"unpaired": side.unpaired, "behind": self._behind})
+            waiting = side.read - self.paired - skipped.total()
+            return Health(True, side.read, self.paired, dict(+skipped), waiting, 0, None, 0.0)
+        # Another thread may be counting: what is part of the sum first, the sum last.
+        used, own = self.paired, side.skipped + Counter({"behind": self._behind})
+        health = side.source.health()
+        skipped = own + Counter(health.skipped)
+        waiting = health.seen - used - skipped.total()
+        return replace(health, used=used, skipped=dict(skipped), waiting=waiting)
+
+
+class _LiveSide(Side):
+    """A live stream: the frames that look for a partner, on the clock that was chosen.
+
+    Attributes:
+        early: frames from before the choice.
+        delay_us: the sender's time minus that of arrival, as last told; None before a report.
+        start_us: where on the chosen clock time begins.
+        shift_us: chosen clock minus arrival, when it was last known.
+        skipped: frames by reason.
+        gaps: interruptions that no given frame has told yet.
+    """
+
+    def __init__(self, source: LiveSource, offset: Fraction, hold: Fraction) -> None:
+        super().__init__(source, offset)
+        self.source: LiveSource = source
+        self.early: deque[LiveFrame] = deque()
+        self.delay_us: int | None = None
+        self.start_us = self.shift_us = 0
+        # All reasons from the start: a dictionary that grows cannot be read meanwhile.
+        self.skipped = Counter({"unaligned": 0, "unpaired": 0, "late": 0, "ended": 0})
+        self.gaps = Gaps()
+        self._kind: ClockKind | None = None
+        self._hold = hold
+        self._given_up: Fraction | None = None  # newest frame that waited for long enough
+
+    def receive(self, wait: bool) -> None:
+        """Take all frames that have come; or, if they may `wait`, only those there is room for."""
+        while not (wait and self._full()):
+            live = self.source.take(0)
+            if live is None:
+                return
+            self.count(live.frame.corrupt)
+            self.gaps.learn(live.frame)
+            if live.sent_us is not None:
+                self.delay_us = live.sent_us - live.frame.pts
+            if self._kind is None:
+                self.early.append(live)
+                while self._too_many(live.frame, self.early[0].frame):
+                    self.early.popleft()
+                    self.skipped["unaligned"] += 1
+            else:
+                self._hold_frame(live)
+
+    def align(self, kind: ClockKind, start_us: int | None) -> None:
+        """Count time by a clock from here on; None: from the first frame."""
+        self._kind = kind
+        self._begin_anew()
+        if start_us is not None:
+            self.start_us, self.start = start_us, Fraction(start_us, MICRO)
+        while self.early:
+            self._hold_frame(self.early.popleft())
+
+    def gave_up(self, moment: Fraction) -> bool:
+        """Whether a partner from then would have been dropped already, having waited in vain."""
+        return self._given_up is not None and moment <= self._given_up
+
+    def _full(self) -> bool:
+        """Whether another frame would push out the oldest."""
+        if self._kind is None:
+            return bool(self.early) and self._too_many(self.early[-1].frame, self.early[0].frame)
+        return bool(self.held) and self._too_many(self.held[-1][1], self.held[0][1])
+
+    def _too_many(self, newest: Frame, oldest: Frame) -> bool:
+        count = len(self.early) + len(self.held)
+        return newest.time - oldest.time > self._hold or (
+            count > 2 and count * newest.image.nbytes > MOST_HELD_BYTES
+        )
+
+    def _begin_anew(self) -> None:
+        """Forget frames on another clock, which nothing can be compared with any more."""
+        while self.held:
+            _drop(self, "unpaired")
+        self._newest = self._given_up = None
+
+    def _hold_frame(self, live: LiveFrame) -> None:
+        pts = live.frame.pts
+        if self._kind == "sender":
+            pts = live.sent_us if live.sent_us is not None else pts + (self.delay_us or 0)
+            self.shift_us = pts - live.frame.pts
+        elif self._kind == "first frame" and self.start_us == 0:
+            self.start_us, self.start = pts, Fraction(pts, MICRO)
+        frame = replace(live.frame, pts=pts, start=self.start)
+        moment = frame.elapsed - self._offset
+        if self._newest is not None and moment <= self._newest:
+            if moment > self._newest - STEP_BACK:
+                self.skipped["late"] += 1
+                return
+            self._begin_anew()
+        self._remember(moment)
+        self.held.append((moment, frame))
+        while self._too_many(frame, self.held[0][1]):
+            self._given_up = self.held[0][0]
+            _drop(self, "unpaired")
+
+
+def _side(source: Source, offset: Fraction, hold: Fraction) -> Side:
+    if isinstance(source, LiveSource) and source.info.live:
+        return _LiveSide(source, offset, hold)
+    return Side(source, offset)
+
+
+def _may_match(side: Side) -> bool:
+    """Whether the first frame held and the one after it are known, or there is none after it."""
+    ended = not isinstance(side, _LiveSide) or side.source.ended
+    return len(side.held) > 1 or (ended and len(side.held) == 1)
+
+
+def _is_gone(side: Side) -> bool:
+    if isinstance(side, _LiveSide):
+        return side.source.ended and not (side.held or side.early)
+    return not side.held
+
+
+def _drop(side: Side, reason: str) -> None:
+    side.drop()
+    if isinstance(side, _LiveSide):
+        side.skipped[reason] += 1
+
+
+def _marked(side: Side, frame: Frame) -> Frame:
+    return side.gaps.mark(frame) if isinstance(side, _LiveSide) else frame

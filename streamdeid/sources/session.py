@@ -1,0 +1,129 @@
+"""Session: one connection to a live stream, decoded into pictures."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, cast
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from streamdeid.frame import Image
+from streamdeid.sources.clock import MICRO, StreamClock, now_us
+from streamdeid.sources.exchange import Exchange, room_for
+from streamdeid.sources.upright import Uprighter
+from streamdeid.sources.uri import redact
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded frame: its time stamp in microseconds, on no particular clock."""
+
+    image: Image
+    index: int
+    pts_us: int
+    corrupt: bool
+
+
+class Session:
+    """The pictures of one connection, and a clock for their time stamps.
+
+    Attributes:
+        clock: learns from every packet, and is settled when a picture is given.
+        end: why no more pictures came, as the end of a sentence; complete after the last.
+    """
+
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        uprighter: Uprighter,
+        exchange: Exchange,
+        read_timeout_s: float,
+    ) -> None:
+        self.clock = StreamClock(follow=exchange.when_behind != "wait")
+        self.end = "ended the connection."
+        self._packets_of = container.demux(stream)
+        self._tick_us = (stream.time_base or Fraction(1, 90_000)) * MICRO
+        self._uprighter = uprighter
+        self._exchange = exchange
+        self._read_timeout_s = read_timeout_s
+        self._waiting: deque[tuple[int, int, bool]] = deque()  # index, pts, corrupt: image to come
+
+    def pictures(self) -> Iterator[Picture]:
+        """Pictures in order of presentation, until the connection ends."""
+        held: list[Picture] = []  # until the clock can tell their times
+        for packet in self._packets():
+            self._learn(packet)
+            try:
+                decoded = packet.decode()
+            except av.error.FFmpegError:
+                continue  # as ffmpeg does: go on with the next packet
+            for frame in decoded:
+                held += self._made(frame)
+            if held and not self.clock.settled and len(held) >= room_for(held[0].image.nbytes):
+                self.clock.settle()
+            if self.clock.settled:
+                yield from held
+                held.clear()
+        self.clock.settle()
+        yield from held
+        self._exchange.skip("unreadable", len(self._waiting))
+
+    def _packets(self) -> Iterator[av.Packet[VideoStream]]:
+        try:
+            while not self._exchange.stopped.is_set():
+                asked = time.monotonic()
+                packet = next(self._packets_of, None)
+                # RTSP gives half a packet after the time is out, and waits as long once more.
+                if time.monotonic() - asked >= self._read_timeout_s:
+                    self.end = self._silence()
+                    return
+                if packet is None:
+                    return
+                yield packet
+        except (av.error.ExitError, TimeoutError):
+            self.end = self._silence()
+        # IndexError: PyAV, when a transport stream is so damaged that its streams are renumbered.
+        except (av.error.FFmpegError, OSError, IndexError) as error:
+            # Not the error's own text: it holds the URL with its password.
+            self.end = f"broke off: {redact(getattr(error, 'strerror', None) or 'damaged data')}."
+
+    def _silence(self) -> str:
+        return f"sent nothing for {self._read_timeout_s:g} s."
+
+    def _learn(self, packet: av.Packet[VideoStream]) -> None:
+        if packet.pts is None:
+            return
+        sent_us = None
+        if packet.has_sidedata("prft"):
+            report = bytes(cast("Any", packet.get_sidedata("prft")))
+            sent_us = struct.unpack_from("<q", report)[0]
+        self.clock.observe(self._micro(packet.pts), now_us(), sent_us)
+
+    def _micro(self, pts: int) -> int:
+        return int(pts * self._tick_us)
+
+    def _made(self, frame: av.VideoFrame) -> list[Picture]:
+        """The pictures that are ready now: deinterlacing gives an image late."""
+        index = self._exchange.saw()
+        if frame.pts is None:
+            self._exchange.skip("untimed")
+            return []
+        self._waiting.append((index, self._micro(frame.pts), frame.is_corrupt))
+        images: list[Image] = []
+        try:
+            for image in self._uprighter.take(frame):
+                images.append(image)  # those before an error count
+        except av.error.FFmpegError:  # a pixel format that swscale or a filter can't take
+            self._uprighter.forget()
+            self._exchange.skip("unreadable", len(self._waiting) - len(images))
+            while len(self._waiting) > len(images):
+                self._waiting.pop()
+        return [Picture(image, *self._waiting.popleft()) for image in images]
