@@ -10,6 +10,7 @@ from typing import Any, cast
 import av
 import numpy as np
 from av.filter import Graph
+from av.sidedata.sidedata import SideDataContainer
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from streamdeid.frame import Image
@@ -72,8 +73,7 @@ class Uprighter:
     def take(self, frame: av.VideoFrame) -> Iterator[Image]:
         """The images that are ready now that `frame` is known: one, or none if one is late."""
         self._interlaced |= frame.interlaced_frame
-        # Not the display matrix itself: reading side data ties a frame into a reference cycle,
-        # and thousands of them would wait for the garbage collector with their pictures.
+        # Not the display matrix itself, which takes longer to read.
         layout = (frame.width, frame.height, frame.format.name, frame.rotation, self._interlaced)
         if layout != self._layout:
             yield from self.rest()
@@ -138,7 +138,9 @@ class Uprighter:
 
 def _turn(frame: av.VideoFrame) -> str:
     """FFmpeg's filters that show the frame upright; "" if it is."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    # Not frame.side_data: the frame keeps that, and it the frame, until the garbage collector
+    # comes by. Of 60 videos of 1280x720, opened one after the other, 75 MiB were left.
+    matrix = cast("Any", SideDataContainer)(frame).get("DISPLAYMATRIX")
     if matrix is None:
         return ""
     # Nine int32: (x', y') = (a·x + c·y, b·x + d·y), with y growing downwards.
