@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import sys
+import threading
 import time
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import av
 from av.container import InputContainer
@@ -20,6 +22,9 @@ Transport: TypeAlias = Literal["tcp", "udp"]
 
 ANALYSIS_US: Final = 300_000
 """How much of a stream FFmpeg looks at before the first frame: 0.1 s to open instead of 2 s."""
+
+LOOK_UP_S: Final = 0.1
+"""How often a wait for a pipe looks whether it was stopped."""
 
 _TLS = "tls,tcp"
 _WEB = f"http,https,crypto,{_TLS}"  # crypto: HLS segments that are encrypted
@@ -37,6 +42,7 @@ _PROTOCOLS: Final = {
 }
 _OVER_UDP: Final = ",rtp,srtp,udp"
 DEVICES: Final = ("v4l2", "avfoundation", "dshow")
+_PIPE: Final = re.compile(r"-|pipe:\d*", re.ASCII)
 _FINAL = (
     av.error.HTTPBadRequestError,
     av.error.HTTPUnauthorizedError,
@@ -56,7 +62,8 @@ def is_live(uri: str) -> bool:
     >>> [is_live(uri) for uri in ("rtsp://camera/1", "-", "v4l2:/dev/video0", "a.mp4", "ftp://h/a")]
     [True, True, True, False, False]
     """
-    return kind_of(uri) in {*_PROTOCOLS, *DEVICES, "pipe"}
+    kind = kind_of(uri)
+    return kind in {*_PROTOCOLS, *DEVICES} or (kind == "pipe" and bool(_PIPE.fullmatch(uri)))
 
 
 def kind_of(uri: str) -> str:
@@ -68,9 +75,16 @@ def kind_of(uri: str) -> str:
 
 
 def connect(
-    uri: str, *, transport: Transport, open_timeout_s: float, read_timeout_s: float
+    uri: str,
+    *,
+    transport: Transport,
+    open_timeout_s: float,
+    read_timeout_s: float,
+    stopped: threading.Event,
 ) -> tuple[InputContainer, VideoStream]:
     """Open a live stream; the caller, and no other thread, closes the container.
+
+    `stopped` ends any wait for a pipe; FFmpeg's own waits end by their timeouts.
 
     Raises:
         SourceError: with what is wrong and what to do, and without the password; `Refused` if
@@ -78,7 +92,7 @@ def connect(
     """
     began = time.monotonic()
     try:
-        container = _open(uri, transport, open_timeout_s, read_timeout_s)
+        container = _open(uri, transport, open_timeout_s, read_timeout_s, stopped)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         late = time.monotonic() - began >= open_timeout_s
         kind: type[SourceError] = Refused if isinstance(error, _FINAL) else SourceError
@@ -95,12 +109,14 @@ def connect(
     raise kind(sentence)
 
 
-def _open(uri: str, transport: Transport, open_s: float, read_s: float) -> InputContainer:
+def _open(
+    uri: str, transport: Transport, open_s: float, read_s: float, stopped: threading.Event
+) -> InputContainer:
     kind = kind_of(uri)
     options = {"protocol_whitelist": "pipe", "analyzeduration": str(ANALYSIS_US)}
     timeout = (open_s, read_s)
     if kind == "pipe":
-        return av.open(_Pipe(uri, read_s), "r", options=options, timeout=timeout)
+        return av.open(_Pipe(uri, read_s, stopped), "r", options=options)
     if kind in DEVICES:
         device = uri.partition(":")[2]
         return av.open(device, "r", format=kind, options=options, timeout=timeout)
@@ -137,16 +153,17 @@ def _why_not(error: Exception, timeout_s: float | None) -> str:
 
 
 class _Pipe:
-    """A pipe that ends a read in time; FFmpeg's own waits for good."""
+    """A pipe that ends a read in time, or when it is stopped; FFmpeg's own waits for good."""
 
-    def __init__(self, uri: str, timeout_s: float) -> None:
-        number = uri.removeprefix("pipe:") if uri != "-" else ""
-        self._descriptor = int(number or 0)
+    def __init__(self, uri: str, timeout_s: float, stopped: threading.Event) -> None:
+        self._descriptor = int(uri.removeprefix("pipe:").removeprefix("-") or 0)
         self._timeout_s = timeout_s
+        self._stopped = stopped
 
     def read(self, size: int) -> bytes:
         if sys.platform != "win32":  # which can wait for sockets only
-            ready: Any = select.select([self._descriptor], [], [], self._timeout_s)[0]
-            if not ready:
-                raise TimeoutError(f"nothing came for {self._timeout_s:g} s")
+            until = time.monotonic() + self._timeout_s
+            while not select.select([self._descriptor], [], [], LOOK_UP_S)[0]:
+                if self._stopped.is_set() or time.monotonic() > until:
+                    raise TimeoutError
         return os.read(self._descriptor, size)

@@ -144,6 +144,9 @@ class Exchange:
             self._connected = False
             self._finished = True
             self._error = error
+            # Frames that an error overtook on their way.
+            lost = self._seen - self._used - self._skipped.total() - len(self._waiting)
+            self._skipped["unreadable"] += lost
             self._tell()
 
     # The taking thread calls these.

@@ -101,6 +101,7 @@ class LivePairs(FramePairs):
         self._when_behind = when_behind
         self._ready: deque[tuple[Fraction, FramePair]] = deque()  # distance in time, pair
         self._behind = 0
+        self._left = 0  # frames of a file that waited when it was closed
         self._gap = Fraction(0)
         self._news = threading.Event()
         for side in self._live:
@@ -141,10 +142,14 @@ class LivePairs(FramePairs):
     def close(self) -> None:
         """Close both sources; for the thread that reads. What still waits has "ended"."""
         super().close()
-        for side in self._live:
-            side.skipped["ended"] += len(side.early) + len(side.held) + len(self._ready)
-            side.early.clear()
+        for _, side in self._sides.items():
+            waiting = len(side.held) + len(self._ready)
             side.held.clear()
+            if isinstance(side, _LiveSide):
+                side.skipped["ended"] += waiting + len(side.early)
+                side.early.clear()
+            else:
+                self._left = waiting
         self._ready.clear()
 
     def __next__(self) -> FramePair:
@@ -260,10 +265,12 @@ class LivePairs(FramePairs):
 
     def _health(self, side: Side) -> Health:
         if not isinstance(side, _LiveSide):
-            skipped = Counter({"unpaired": side.unpaired, "behind": self._behind})
-            waiting = side.read - self.paired - skipped.total()
-            return Health(True, side.read, self.paired, dict(+skipped), waiting, 0, None, 0.0)
-        # Another thread may be counting: what is part of the sum first, the sum last.
+            # Another thread may be counting: what is part of the sum first, the sum last.
+            used = self.paired
+            skipped = Counter(unpaired=side.unpaired, behind=self._behind, ended=self._left)
+            seen = side.read
+            waiting = seen - used - skipped.total()
+            return Health(True, seen, used, dict(+skipped), waiting, 0, None, 0.0)
         used, own = self.paired, side.skipped + Counter({"behind": self._behind})
         health = side.source.health()
         skipped = own + Counter(health.skipped)

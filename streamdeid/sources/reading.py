@@ -5,20 +5,21 @@ from __future__ import annotations
 import random
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
 
 import av
-from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from streamdeid.errors import SourceError
 from streamdeid.frame import Frame, StreamInfo
 from streamdeid.sources.clock import MICRO
 from streamdeid.sources.connecting import Refused, Transport, connect, kind_of
+from streamdeid.sources.decoding import MISSING_SHARE
 from streamdeid.sources.exchange import Exchange, LiveFrame
-from streamdeid.sources.session import Picture, Session
+from streamdeid.sources.heap import give_back
+from streamdeid.sources.session import CLEAN, Picture, Session
 from streamdeid.sources.upright import Uprighter
 from streamdeid.sources.uri import redact
 
@@ -38,13 +39,13 @@ class Terms:
     """How a stream is read.
 
     Attributes:
-        uri: with the password, so it is never shown.
+        uri: with the password, so it is never shown, not even by `repr`.
         transport: of RTSP.
         open_timeout_s, read_timeout_s: for a connection, and for the next packet.
         give_up_after_s: without a frame; None: never.
     """
 
-    uri: str
+    uri: str = field(repr=False)
     transport: Transport
     open_timeout_s: float
     read_timeout_s: float
@@ -56,18 +57,22 @@ class Reader:
 
     A clean end of the data is an interruption like any other, unless it is that of a pipe, or of
     a recording that is served over HTTP and so has a length: those are read to their end, and
-    reading waits for whoever takes the frames.
+    reading waits for whoever takes the frames. A pipe that is silent is waited for until it is
+    given up, since there is no second connection to it.
     """
 
     def __init__(self, terms: Terms, exchange: Exchange) -> None:
         self._terms = terms
         self._exchange = exchange
         self._name = redact(terms.uri)
-        self._ends = kind_of(terms.uri) == "pipe"
+        self._kind = kind_of(terms.uri)
+        self._ends = self._kind == "pipe"
+        self._cut = False  # what ends did so before its end
         self._uprighter: Uprighter | None = None
         self._frame_at: float | None = None  # of the last frame
         self._given_us = -(2**63)  # arrival of the last frame that was put
-        self._stretch: tuple[int, int] | None = None  # connection, restart of the last frame
+        self._stretch = (0, 0)  # connection, restart of time stamps, of the last frame
+        self._gap = False  # the next frame that is put is the first after one
         self._connections = self._interruptions = 0
         self._silent_s = 0.0
 
@@ -76,6 +81,8 @@ class Reader:
         error: BaseException | None = None
         try:
             error = self._read_on()
+        except av.error.FFmpegError as problem:  # whose text may hold the URL with its password
+            error = SourceError(f"{self._name} cannot be read: {redact(problem.strerror or '')}.")
         except BaseException as problem:  # noqa: BLE001  it is raised where frames are taken
             error = problem
         self._tell()
@@ -97,7 +104,7 @@ class Reader:
             if self._exchange.stopped.is_set():
                 break
             if self._ends:
-                return None if self._frame_at else SourceError(why)
+                return self._end(why)
             left_s = self._left_s(began)
             if left_s <= 0:
                 return self._give_up(why)
@@ -114,6 +121,13 @@ class Reader:
             return float("inf")
         return (self._frame_at or began) + patience - time.monotonic()
 
+    def _end(self, why: str) -> SourceError | None:
+        if self._frame_at is None:
+            return SourceError(why)
+        if self._cut:
+            self._exchange.notes.append(f"{why} The rest is missing.")
+        return None
+
     def _give_up(self, why: str) -> SourceError | None:
         waited = f"{self._terms.give_up_after_s:g} s"
         if self._frame_at is None:
@@ -127,56 +141,72 @@ class Reader:
         Raises:
             SourceError: there was no connection.
         """
+        pipe = self._kind == "pipe"
+        read_timeout_s = left_s if pipe else self._terms.read_timeout_s
         container, stream = connect(
             self._terms.uri,
             transport=self._terms.transport,
             open_timeout_s=max(min(self._terms.open_timeout_s, left_s), 0.1),
-            read_timeout_s=self._terms.read_timeout_s,
+            read_timeout_s=read_timeout_s,
+            stopped=self._exchange.stopped,
         )
         # Whoever closes while a read goes on makes FFmpeg crash, so this thread alone does.
         try:
             self._exchange.connected(True)
             self._connections += 1
-            if container.duration and container.duration > 0 and self._frame_at is None:
+            length_us = container.duration or 0  # FFmpeg counts it in microseconds
+            if self._kind in ("http", "https") and length_us > 0 and self._frame_at is None:
                 self._ends = True
                 self._exchange.when_behind = "wait"
             if self._uprighter is None:
                 self._uprighter = Uprighter(stream.sample_aspect_ratio)
             self._uprighter.forget()
             session = Session(
-                container, stream, self._uprighter, self._exchange, self._terms.read_timeout_s
+                container,
+                stream,
+                self._uprighter,
+                self._exchange,
+                read_timeout_s,
+                paced=not self._ends,
             )
             self._exchange.clock = session.clock
+            first_us: int | None = None
             for picture in session.pictures():
                 if self._frame_at is None:
-                    self._introduce(picture, container, stream)
+                    self._introduce(picture, stream, length_us if self._ends else 0)
+                first_us = picture.pts_us if first_us is None else first_us
                 self._put(picture, session)
+            covered_us = 0 if first_us is None else picture.pts_us - first_us
+            self._cut = session.end != CLEAN or covered_us < (1 - MISSING_SHARE) * length_us - MICRO
             return f"{self._name} {session.end}"
         finally:
             with suppress(av.error.FFmpegError):
                 container.close()
+            give_back()
 
     def _put(self, picture: Picture, session: Session) -> None:
         clock = session.clock
         arrival_us = clock.arrival_us(picture.pts_us)
         now = time.monotonic()
         stretch = self._connections, clock.restarts
-        gap = self._stretch is not None and stretch != self._stretch
-        if gap and self._frame_at is not None:
-            self._interruptions += 1
-            self._silent_s += now - self._frame_at
-            self._exchange.reconnected()
+        if self._frame_at is not None and stretch != self._stretch:
+            self._gap = True
+            if stretch[0] != self._stretch[0]:
+                self._interruptions += 1
+                self._silent_s += now - self._frame_at
+                self._exchange.reconnected()
         self._frame_at, self._stretch = now, stretch
         if arrival_us <= self._given_us:
             self._exchange.skip("untimed")
             return
         self._given_us = arrival_us
-        frame = Frame(picture.image, picture.index, arrival_us, TICK, gap, picture.corrupt)
+        frame = Frame(picture.image, picture.index, arrival_us, TICK, self._gap, picture.corrupt)
+        self._gap = False
         self._exchange.put(LiveFrame(frame, clock.sent_us(picture.pts_us)))
+        self._frame_at = time.monotonic()  # whoever takes frames may have let it wait
 
-    def _introduce(self, picture: Picture, container: InputContainer, stream: VideoStream) -> None:
+    def _introduce(self, picture: Picture, stream: VideoStream, length_us: int) -> None:
         height, width, _ = picture.image.shape
-        length = container.duration if self._ends and container.duration else 0
         self._exchange.introduce(
             StreamInfo(
                 uri=self._name,
@@ -185,9 +215,9 @@ class Reader:
                 width=width,
                 height=height,
                 frame_rate=stream.average_rate or stream.guessed_rate or None,
-                duration=Fraction(length, av.time_base) or None,
+                duration=Fraction(length_us, MICRO) or None,
                 rotation_deg=self._uprighter.rotation_deg if self._uprighter else 0,
-                live=length <= 0,
+                live=length_us <= 0,
             )
         )
 

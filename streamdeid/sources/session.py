@@ -12,13 +12,21 @@ from typing import Any, cast
 
 import av
 from av.container import InputContainer
+from av.format import Flags
 from av.video.stream import VideoStream
 
 from streamdeid.frame import Image
 from streamdeid.sources.clock import MICRO, StreamClock, now_us
+from streamdeid.sources.decoding import GUESSED_RATE
 from streamdeid.sources.exchange import Exchange, room_for
 from streamdeid.sources.upright import Uprighter
 from streamdeid.sources.uri import redact
+
+CLEAN = "ended the connection."
+
+WAITED_S = 0.005
+LONGEST_CATCHING_UP_S = 1.0
+"""A packet that had to be waited for so long was not saved up before, nor is one after 1 s."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +42,10 @@ class Picture:
 class Session:
     """The pictures of one connection, and a clock for their time stamps.
 
+    Formats without time stamps (MJPEG of a camera, raw H.264) get them: the moment of arrival if
+    the sender is `paced`, else as many frame distances as there were frames. When those arrived
+    that FFmpeg saved up while it opened the stream, nobody knows; they are skipped.
+
     Attributes:
         clock: learns from every packet, and is settled when a picture is given.
         end: why no more pictures came, as the end of a sentence; complete after the last.
@@ -46,11 +58,20 @@ class Session:
         uprighter: Uprighter,
         exchange: Exchange,
         read_timeout_s: float,
+        paced: bool,
     ) -> None:
+        """`paced`: whether the sender gives frames when they are made, and not when they fit."""
         self.clock = StreamClock(follow=exchange.when_behind != "wait")
-        self.end = "ended the connection."
+        self.end = CLEAN
         self._packets_of = container.demux(stream)
         self._tick_us = (stream.time_base or Fraction(1, 90_000)) * MICRO
+        self._paced = paced
+        # FFmpeg makes up the times of a format that has none, of 25 frames a second.
+        self._untimed = bool(container.format.flags & cast("Any", Flags.no_timestamps).value)
+        self._step_us = MICRO / (stream.guessed_rate or GUESSED_RATE)
+        self._decoded = 0
+        self._began = time.monotonic()
+        self._caught_up = False
         self._uprighter = uprighter
         self._exchange = exchange
         self._read_timeout_s = read_timeout_s
@@ -87,6 +108,10 @@ class Session:
                     return
                 if packet is None:
                     return
+                waited_s = time.monotonic() - asked
+                self._caught_up |= (
+                    waited_s > WAITED_S or asked - self._began > LONGEST_CATCHING_UP_S
+                )
                 yield packet
         except (av.error.ExitError, TimeoutError):
             self.end = self._silence()
@@ -99,7 +124,7 @@ class Session:
         return f"sent nothing for {self._read_timeout_s:g} s."
 
     def _learn(self, packet: av.Packet[VideoStream]) -> None:
-        if packet.pts is None:
+        if self._untimed or packet.pts is None:
             return
         sent_us = None
         if packet.has_sidedata("prft"):
@@ -107,16 +132,27 @@ class Session:
             sent_us = struct.unpack_from("<q", report)[0]
         self.clock.observe(self._micro(packet.pts), now_us(), sent_us)
 
+    def _pts_us(self, frame: av.VideoFrame) -> int | None:
+        if not self._untimed:
+            return None if frame.pts is None else self._micro(frame.pts)
+        if self._paced and not self._caught_up:
+            return None
+        pts_us = now_us() if self._paced else round(self._decoded * self._step_us)
+        self._decoded += 1
+        self.clock.observe(pts_us, now_us(), None)
+        return pts_us
+
     def _micro(self, pts: int) -> int:
         return int(pts * self._tick_us)
 
     def _made(self, frame: av.VideoFrame) -> list[Picture]:
         """The pictures that are ready now: deinterlacing gives an image late."""
         index = self._exchange.saw()
-        if frame.pts is None:
+        pts_us = self._pts_us(frame)
+        if pts_us is None:
             self._exchange.skip("untimed")
             return []
-        self._waiting.append((index, self._micro(frame.pts), frame.is_corrupt))
+        self._waiting.append((index, pts_us, frame.is_corrupt))
         images: list[Image] = []
         try:
             for image in self._uprighter.take(frame):

@@ -1,0 +1,202 @@
+"""Live sources other than RTSP: the web, pipes, datagrams and devices."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import pytest
+
+from streamdeid.errors import SourceError
+from streamdeid.sources.live import LiveSource
+from tests.sources.conftest import apart, number_of, picture, wait_for
+from tests.sources.web import CAMERA_FPS, FRAMES, record, served
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[str]:
+    """The URL of a web server that serves `tmp_path`."""
+    with served(tmp_path) as url:
+        yield url
+
+
+@contextmanager
+def piped(data: bytes, pause_s: float = 0.0) -> Iterator[str]:
+    """The name of a pipe into which data is written, with a pause half-way."""
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        with os.fdopen(writing, "wb") as pipe:
+            pipe.write(data[: len(data) // 2])
+            pipe.flush()
+            time.sleep(pause_s)
+            pipe.write(data[len(data) // 2 :])
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield f"pipe:{reading}"
+    finally:
+        thread.join()
+        os.close(reading)
+
+
+def test_a_recording_on_a_web_server_is_read_whole_and_ends(web: str, tmp_path: Path) -> None:
+    record(tmp_path / "a.mp4", "mp4")
+    with LiveSource(f"{web}/a.mp4", give_up_after_s=5) as source:
+        assert not source.info.live
+        assert source.info.duration == pytest.approx(FRAMES / 30, abs=0.1)
+        frames = []
+        for frame in source:
+            frames.append(frame)
+            time.sleep(0.002)
+        assert source.ended
+    assert [number_of(frame) for frame in frames] == list(range(FRAMES))
+    steps = {frame.pts - before.pts for before, frame in pairwise(frames)}
+    assert steps <= {33333, 33334}
+    assert source.notes == []
+    assert source.health().reconnects == 0
+
+
+def test_a_recording_that_breaks_off_says_so(web: str, tmp_path: Path) -> None:
+    record(tmp_path / "a.mkv", "matroska")
+    with LiveSource(f"{web}/cut/a.mkv", give_up_after_s=5) as source:
+        assert 10 < len(list(source)) < FRAMES
+    assert len(source.notes) == 1
+    assert "The rest is missing." in source.notes[0]
+
+
+def test_a_camera_that_sends_mjpeg_has_the_times_of_arrival_and_is_taken_back(web: str) -> None:
+    # FFmpeg believes in 25 frames a second, whatever comes.
+    with LiveSource(f"{web}/camera?20", read_timeout_s=2.0, give_up_after_s=5) as source:
+        frames = [next(source) for _ in range(24)]
+        assert source.info.live
+        health = source.health()
+    assert health.reconnects == 1
+    assert set(health.skipped) == {"untimed"}  # those that came while it was opened
+    assert sum(frame.after_gap for frame in frames) == 1
+    first = frames[0]
+    for frame in frames[1:]:
+        shown_s = apart(number_of(frame), number_of(first)) / CAMERA_FPS
+        assert float(frame.time - first.time) == pytest.approx(shown_s, abs=0.5 / CAMERA_FPS)
+
+
+@pytest.mark.parametrize("kind", ["mpegts", "h264", "matroska"])
+def test_a_pipe_is_read_to_its_end_however_slowly(tmp_path: Path, kind: str) -> None:
+    data = record(tmp_path / "a", kind).read_bytes()
+    with piped(data) as name, LiveSource(name, read_timeout_s=3.0) as source:
+        # This Matroska file says how long it is; one that is being made can't.
+        assert source.info.live == (kind != "matroska")
+        frames = []
+        for frame in source:
+            frames.append(frame)
+            time.sleep(0.005)
+        assert source.health().skipped == {}
+    assert [number_of(frame) for frame in frames] == list(range(FRAMES))
+    for before, frame in pairwise(frames):
+        assert float(frame.time - before.time) == pytest.approx(1 / 30, abs=0.001)
+    assert source.notes == []
+
+
+def test_a_pipe_may_pause_for_longer_than_a_network_may(tmp_path: Path) -> None:
+    data = record(tmp_path / "a.ts", "mpegts").read_bytes()
+    with piped(data, pause_s=0.8) as name, LiveSource(name, read_timeout_s=0.2) as source:
+        assert len(list(source)) == FRAMES
+    assert source.notes == []
+
+
+def test_a_pipe_that_says_nothing_is_given_up_in_time() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing):
+        began = time.monotonic()
+        with LiveSource(f"pipe:{reading}", give_up_after_s=0.3) as source:
+            with pytest.raises(SourceError, match=f"pipe:{reading}"):
+                next(source)
+            assert time.monotonic() - began < 1.5
+
+
+def test_a_silent_pipe_does_not_hold_up_closing() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing):
+        source = LiveSource(f"pipe:{reading}", give_up_after_s=None)
+        time.sleep(0.05)
+        source.close()
+        wait_for(lambda: not source._thread.is_alive(), 1)
+        assert list(source) == []
+
+
+def test_standard_input_is_a_pipe(tmp_path: Path, python_environment: dict[str, str]) -> None:
+    code = (
+        "from streamdeid.sources.source import open_source\n"
+        "with open_source('-') as source: print(len(list(source)))"
+    )
+    with record(tmp_path / "a.ts", "mpegts").open("rb") as file:
+        run = subprocess.run(
+            [sys.executable, "-W", "error", "-c", code],
+            stdin=file,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+            env=python_environment,
+        )
+    assert (run.stdout, run.stderr) == (f"{FRAMES}\n", "")
+
+
+@contextmanager
+def sent(url: str) -> Iterator[None]:
+    """Datagrams that hold a transport stream of test pictures, 30 a second."""
+    done = threading.Event()
+
+    def send() -> None:
+        with av.open(url, "w", format="mpegts") as container:
+            stream = container.add_stream("libx264", rate=30)
+            stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+            stream.thread_count = 1
+            stream.options = {"preset": "ultrafast", "tune": "zerolatency", "g": "5"}
+            number = 0
+            while not done.wait(1 / 30):
+                frame = av.VideoFrame.from_ndarray(picture(number, 160, 120), format="rgb24")
+                container.mux(stream.encode(frame))
+                number += 1
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_datagrams_are_read_and_their_end_is_noticed() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"udp://127.0.0.1:{probe.getsockname()[1]}"
+    with LiveSource(url, read_timeout_s=0.4, give_up_after_s=0.5) as source:
+        with sent(f"{url}?pkt_size=1316"):
+            frames = [frame for frame, _ in zip(source, range(30), strict=False)]
+        began = time.monotonic()
+        for _ in source:
+            pass
+        assert time.monotonic() - began < 2.5
+    assert "sent nothing" in source.notes[0] or "did not answer" in source.notes[0]
+    first = frames[0]
+    for frame in frames[1:]:
+        shown_s = apart(number_of(frame), number_of(first)) / 30
+        assert float(frame.time - first.time) == pytest.approx(shown_s, abs=1 / 60)
+
+
+def test_a_device_that_is_not_there_is_given_up() -> None:
+    words = pytest.raises(SourceError, match="cannot be opened: No such file or directory")
+    with LiveSource("v4l2:/dev/no-such-video", give_up_after_s=0.3) as source, words:
+        next(source)
