@@ -7,29 +7,19 @@ import time
 from collections import Counter, deque
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Literal, TypeAlias
 
 from streamdeid.errors import PairingError
 from streamdeid.frame import Frame, FramePair
 from streamdeid.pair import Pair
 from streamdeid.sources.clock import MICRO, Fit
-from streamdeid.sources.exchange import Gaps, LiveFrame, room_for
+from streamdeid.sources.exchange import room_for
 from streamdeid.sources.health import Health, WhenBehind
 from streamdeid.sources.live import LiveSource
+from streamdeid.sources.live_side import ClockKind, LiveSide
 from streamdeid.sources.pairing import FramePairs, Side
 from streamdeid.sources.source import Source
 
-ClockKind: TypeAlias = Literal["sender", "arrival", "first frame"]
-"""What the times of two sides are counted by: the senders' clocks, when frames arrived here, or
-each side's own first frame."""
-
 LOOK_AGAIN_S = 0.2
-
-MOST_HELD_BYTES = 512 * 2**20
-"""Of one side's pictures that look for a partner: 2.7 s of 1920x1080 at 30 a second."""
-
-STEP_BACK = Fraction(1)
-"""Seconds; a sender's clock that goes back by more was set, and is followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +84,7 @@ class LivePairs(FramePairs):
             _side(original, Fraction(0), self._hold),
             _side(deidentified, offset, self._hold),
         )
-        self._live = [side for _, side in self._sides.items() if isinstance(side, _LiveSide)]
+        self._live = [side for _, side in self._sides.items() if isinstance(side, LiveSide)]
         self._kind: ClockKind | None = None
         self._report_wait_s = report_wait_s
         self._both_since: float | None = None
@@ -129,7 +119,7 @@ class LivePairs(FramePairs):
         return Alignment(
             self._kind,
             self._sides.map(
-                lambda side: side.source.fit(sender) if isinstance(side, _LiveSide) else None
+                lambda side: side.source.fit(sender) if isinstance(side, LiveSide) else None
             ),
             float(self._gap) / self.paired if self.paired else None,
         )
@@ -145,7 +135,7 @@ class LivePairs(FramePairs):
         for _, side in self._sides.items():
             waiting = len(side.held) + len(self._ready)
             side.held.clear()
-            if isinstance(side, _LiveSide):
+            if isinstance(side, LiveSide):
                 side.skipped["ended"] += waiting + len(side.early)
                 side.early.clear()
             else:
@@ -155,8 +145,7 @@ class LivePairs(FramePairs):
     def __next__(self) -> FramePair:
         while not (self._stopped or self._ended):
             self._news.clear()
-            self._receive()
-            self._match()
+            self._advance()
             if self._ready:
                 return self._give()
             if any(_is_gone(side) for _, side in self._sides.items()):
@@ -165,19 +154,31 @@ class LivePairs(FramePairs):
                 self._news.wait(LOOK_AGAIN_S)
         raise StopIteration
 
-    def _receive(self) -> None:
-        for _, side in self._sides.items():
-            if isinstance(side, _LiveSide):
-                # Who has not read on never hears the sender's report.
-                hearing = self._kind is None and side.source.may_report
-                side.receive(wait=self._when_behind == "wait" and not hearing)
-            else:
-                side.look_ahead()
-        if self._kind is None:
-            self._look_for_a_clock()
-        elif self._kind == "sender" and not self._senders_agree():
-            self._note_disagreement()
-            self._choose("arrival")
+    def _advance(self) -> None:
+        """Take all frames that have come, and find their partners.
+
+        From both sides in turn: of a whole second that had piled up on one side, the beginning
+        would be dropped before its partners were looked at.
+        """
+        more = True
+        while more and not self._stopped:
+            received = self._sides.map(self._receive)
+            more = received.original or received.deidentified
+            if self._kind is None:
+                self._look_for_a_clock()
+            elif self._kind == "sender" and not self._senders_agree():
+                self._note_disagreement()
+                self._choose("arrival")
+            self._match()
+
+    def _receive(self, side: Side) -> bool:
+        """Take a side's next frame, if it has come; whether one of a live stream has."""
+        if not isinstance(side, LiveSide):
+            side.look_ahead()
+            return False
+        # Who has not read on never hears the sender's report.
+        hearing = self._kind is None and side.source.may_report
+        return side.receive(wait=self._when_behind == "wait" and not hearing)
 
     def _look_for_a_clock(self) -> None:
         if not all(side.early for side in self._live):
@@ -234,8 +235,11 @@ class LivePairs(FramePairs):
                 self._make_room()
             else:
                 other = b if lonely is a else a
-                late = isinstance(other, _LiveSide) and other.gave_up(lonely.held[0][0])
-                _drop(lonely, "late" if late else "unpaired")
+                late = isinstance(other, LiveSide) and other.gave_up(lonely.held[0][0])
+                if late and isinstance(lonely, LiveSide):
+                    lonely.drop("late")
+                else:
+                    lonely.drop()
 
     def _make_room(self) -> None:
         if len(self._ready) > room_for(self.bytes_each) and self._when_behind != "wait":
@@ -257,14 +261,14 @@ class LivePairs(FramePairs):
         self._ended = True
         for _, side in self._sides.items():
             while side.held:
-                _drop(side, "unpaired")
+                side.drop()
         if self.paired == 0:
             if self._nearest is None and all(side.read for _, side in self._sides.items()):
                 raise PairingError("The two streams were never there at the same time.")
             raise PairingError(self._why_not())
 
     def _health(self, side: Side) -> Health:
-        if not isinstance(side, _LiveSide):
+        if not isinstance(side, LiveSide):
             # Another thread may be counting: what is part of the sum first, the sum last.
             used = self.paired
             skipped = Counter(unpaired=side.unpaired, behind=self._behind, ended=self._left)
@@ -278,124 +282,23 @@ class LivePairs(FramePairs):
         return replace(health, used=used, skipped=dict(skipped), waiting=waiting)
 
 
-class _LiveSide(Side):
-    """A live stream: the frames that look for a partner, on the clock that was chosen.
-
-    Attributes:
-        early: frames from before the choice.
-        delay_us: the sender's time minus that of arrival, as last told; None before a report.
-        start_us: where on the chosen clock time begins.
-        shift_us: chosen clock minus arrival, when it was last known.
-        skipped: frames by reason.
-        gaps: interruptions that no given frame has told yet.
-    """
-
-    def __init__(self, source: LiveSource, offset: Fraction, hold: Fraction) -> None:
-        super().__init__(source, offset)
-        self.source: LiveSource = source
-        self.early: deque[LiveFrame] = deque()
-        self.delay_us: int | None = None
-        self.start_us = self.shift_us = 0
-        # All reasons from the start: a dictionary that grows cannot be read meanwhile.
-        self.skipped = Counter({"unaligned": 0, "unpaired": 0, "late": 0, "ended": 0})
-        self.gaps = Gaps()
-        self._kind: ClockKind | None = None
-        self._hold = hold
-        self._given_up: Fraction | None = None  # newest frame that waited for long enough
-
-    def receive(self, wait: bool) -> None:
-        """Take all frames that have come; or, if they may `wait`, only those there is room for."""
-        while not (wait and self._full()):
-            live = self.source.take(0)
-            if live is None:
-                return
-            self.count(live.frame.corrupt)
-            self.gaps.learn(live.frame)
-            if live.sent_us is not None:
-                self.delay_us = live.sent_us - live.frame.pts
-            if self._kind is None:
-                self.early.append(live)
-                while self._too_many(live.frame, self.early[0].frame):
-                    self.early.popleft()
-                    self.skipped["unaligned"] += 1
-            else:
-                self._hold_frame(live)
-
-    def align(self, kind: ClockKind, start_us: int | None) -> None:
-        """Count time by a clock from here on; None: from the first frame."""
-        self._kind = kind
-        self._begin_anew()
-        if start_us is not None:
-            self.start_us, self.start = start_us, Fraction(start_us, MICRO)
-        while self.early:
-            self._hold_frame(self.early.popleft())
-
-    def gave_up(self, moment: Fraction) -> bool:
-        """Whether a partner from then would have been dropped already, having waited in vain."""
-        return self._given_up is not None and moment <= self._given_up
-
-    def _full(self) -> bool:
-        """Whether another frame would push out the oldest."""
-        if self._kind is None:
-            return bool(self.early) and self._too_many(self.early[-1].frame, self.early[0].frame)
-        return bool(self.held) and self._too_many(self.held[-1][1], self.held[0][1])
-
-    def _too_many(self, newest: Frame, oldest: Frame) -> bool:
-        count = len(self.early) + len(self.held)
-        return newest.time - oldest.time > self._hold or (
-            count > 2 and count * newest.image.nbytes > MOST_HELD_BYTES
-        )
-
-    def _begin_anew(self) -> None:
-        """Forget frames on another clock, which nothing can be compared with any more."""
-        while self.held:
-            _drop(self, "unpaired")
-        self._newest = self._given_up = None
-
-    def _hold_frame(self, live: LiveFrame) -> None:
-        pts = live.frame.pts
-        if self._kind == "sender":
-            pts = live.sent_us if live.sent_us is not None else pts + (self.delay_us or 0)
-            self.shift_us = pts - live.frame.pts
-        elif self._kind == "first frame" and self.start_us == 0:
-            self.start_us, self.start = pts, Fraction(pts, MICRO)
-        frame = replace(live.frame, pts=pts, start=self.start)
-        moment = frame.elapsed - self._offset
-        if self._newest is not None and moment <= self._newest:
-            if moment > self._newest - STEP_BACK:
-                self.skipped["late"] += 1
-                return
-            self._begin_anew()
-        self._remember(moment)
-        self.held.append((moment, frame))
-        while self._too_many(frame, self.held[0][1]):
-            self._given_up = self.held[0][0]
-            _drop(self, "unpaired")
-
-
 def _side(source: Source, offset: Fraction, hold: Fraction) -> Side:
     if isinstance(source, LiveSource) and source.info.live:
-        return _LiveSide(source, offset, hold)
+        return LiveSide(source, offset, hold)
     return Side(source, offset)
 
 
 def _may_match(side: Side) -> bool:
     """Whether the first frame held and the one after it are known, or there is none after it."""
-    ended = not isinstance(side, _LiveSide) or side.source.ended
+    ended = not isinstance(side, LiveSide) or side.source.ended
     return len(side.held) > 1 or (ended and len(side.held) == 1)
 
 
 def _is_gone(side: Side) -> bool:
-    if isinstance(side, _LiveSide):
+    if isinstance(side, LiveSide):
         return side.source.ended and not (side.held or side.early)
     return not side.held
 
 
-def _drop(side: Side, reason: str) -> None:
-    side.drop()
-    if isinstance(side, _LiveSide):
-        side.skipped[reason] += 1
-
-
 def _marked(side: Side, frame: Frame) -> Frame:
-    return side.gaps.mark(frame) if isinstance(side, _LiveSide) else frame
+    return side.gaps.mark(frame) if isinstance(side, LiveSide) else frame
