@@ -23,7 +23,10 @@ was late, and by a thousandth when delays grow: a camera's clock drifts by far l
 that is slow for a minute moves no picture."""
 
 QUIET = 3
-"""Packets in a row that lower the smallest delay no more: what was saved up has been read."""
+QUIET_US = 300_000
+"""Packets in a row, and for how long, that lower the smallest delay no more: what was saved up has
+been read. Three packets alone, where some are lost, left the first second a frame late in one
+connection of 25."""
 
 LONGEST_SETTLING_US = MICRO
 
@@ -117,6 +120,7 @@ class Delay:
         self._newest_us: int | None = None
         self._first_us: int | None = None  # arrival of the first packet
         self._quiet = 0
+        self._lowered_us: int | None = None  # arrival of the last packet that lowered the delay
         self._used: tuple[int, int] | None = None  # time stamp of the frame before, its offset
 
     def observe(self, pts_us: int, arrival_us: int) -> None:
@@ -127,9 +131,12 @@ class Delay:
             step = 0 if self._newest_us is None else max(pts_us - self._newest_us, 0)
             lower = before is None or before - (self.line.offset_us or 0) > step // 4
             self._quiet = 0 if lower else self._quiet + 1
+            if lower or self._lowered_us is None:
+                self._lowered_us = arrival_us
             self._first_us = self._first_us or arrival_us
             self._newest_us = max(self._newest_us or pts_us, pts_us)
-            if self._quiet >= QUIET or arrival_us - self._first_us > LONGEST_SETTLING_US:
+            quiet = self._quiet >= QUIET and arrival_us - self._lowered_us >= QUIET_US
+            if quiet or arrival_us - self._first_us > LONGEST_SETTLING_US:
                 self.settle()
 
     def settle(self) -> None:

@@ -20,8 +20,9 @@ from streamdeid.sources.uri import redact, scheme_of
 
 Transport: TypeAlias = Literal["tcp", "udp"]
 
-ANALYSIS_US: Final = 300_000
-"""How much of a stream FFmpeg looks at before the first frame: 0.1 s to open instead of 2 s."""
+ANALYSIS_US: Final = 100_000
+"""How much of a stream FFmpeg looks at before the first frame: 0.15 s to open an RTSP stream of 30
+frames a second, instead of 0.35 s with 300,000 and 2 s by default."""
 
 LOOK_UP_S: Final = 0.1
 """How often a wait for a pipe looks whether it was stopped."""

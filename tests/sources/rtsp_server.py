@@ -10,12 +10,14 @@ ours. Its one argument is a JSON object:
 `file` is H.264 in Annex B form, every frame intra-coded and behind an access unit delimiter.
 Which of its frames is sent depends on the time of day alone: picture `(now - late_s) * 30`, round
 and round, whatever `fps` is. So all streams show the same moment at the same time, whenever a
-client comes, and after every restart. `loss` is the share of RTP packets that are dropped.
+client comes, and after every restart. `loss` is the share of RTP packets that are dropped, the
+same ones for every client.
 """
 
 from __future__ import annotations
 
 import json
+import random
 import sys
 import time
 from pathlib import Path
@@ -44,13 +46,23 @@ class Mount(GstRtspServer.RTSPMediaFactory):
             "( appsrc name=camera is-live=true format=time "
             f"caps=video/x-h264,stream-format=byte-stream,alignment=au,framerate={fps}/1 "
             "! h264parse ! rtph264pay config-interval=-1 pt=96 "
-            + (f"! identity drop-probability={loss} name=pay0 )" if loss else "name=pay0 )")
+            + ("! identity name=pay0 )" if loss else "name=pay0 )")  # it takes lists apart
         )
+        self.loss = loss
         self.connect("media-configure", self.configure)
 
     def configure(self, _, media):
         camera = media.get_element().get_child_by_name("camera")
         slot = None
+        chance = random.Random(4)  # noqa: S311
+
+        def lose(*_):
+            lost = chance.random() < self.loss
+            return Gst.PadProbeReturn.DROP if lost else Gst.PadProbeReturn.OK
+
+        if self.loss:
+            sent = media.get_element().get_child_by_name("pay0").get_static_pad("src")
+            sent.add_probe(Gst.PadProbeType.BUFFER, lose)
 
         def give(camera, _):
             nonlocal slot

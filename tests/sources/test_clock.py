@@ -49,6 +49,12 @@ def test_what_was_saved_up_before_reading_began_gets_its_own_times() -> None:
     assert np.abs(np.array(told) - even(200)).max() < 1000
 
 
+def test_a_delay_that_lasts_for_the_first_frames_only_is_not_believed() -> None:
+    late = [moment + STEP_US * (k < 10) for k, moment in enumerate(even(200))]
+    _, told = times_of(late)
+    assert told == even(200)
+
+
 def test_a_network_that_is_slow_for_a_while_moves_time_by_little() -> None:
     arrivals = [t + 300_000 * (600 <= k < 1500) for k, t in enumerate(even(3000))]
     _, told = times_of(arrivals)

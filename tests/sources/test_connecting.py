@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -63,21 +64,36 @@ DASH = """<?xml version="1.0"?>
 """
 
 
-@pytest.mark.parametrize(
-    "reach",
-    ["file:{}", "file://{}", "{}", "concat:{}", "subfile,,start,0,end,0,,:{}", "crypto+file:{}"],
+WAYS = (
+    "file:{}",
+    "file://{}",
+    "{}",
+    "concat:{}",
+    "subfile,,start,0,end,0,,:{}",
+    "crypto+file:{}",
+    "cache:file:{}",
+    "async:{}",
 )
+
+
 @pytest.mark.parametrize(
     ("name", "playlist"), [("list.m3u8", HLS), ("list.ffconcat", CONCAT), ("list.mpd", DASH)]
 )
 def test_a_remote_playlist_reaches_no_file_of_this_machine(
-    web: str, tmp_path: Path, reach: str, name: str, playlist: str
+    web: str, tmp_path: Path, name: str, playlist: str
 ) -> None:
     # Not in the folder that is served, so that no path can be meant for a part of the URL.
     secret = record(tmp_path.parent / "secret.ts", "mpegts")
-    (tmp_path / name).write_text(playlist.format(reach.format(secret)), encoding="utf-8")
-    with LiveSource(f"{web}/{name}", **TERMS) as source, pytest.raises(SourceError):
-        next(source)
+    with ExitStack() as stack:
+        sources = []
+        for number, way in enumerate(WAYS):
+            path = tmp_path / f"{number}-{name}"
+            path.write_text(playlist.format(way.format(secret)), encoding="utf-8")
+            source = LiveSource(f"{web}/{path.name}", **TERMS)
+            sources.append(stack.enter_context(source))
+        for source in sources:
+            with pytest.raises(SourceError):
+                next(source)
 
 
 def test_a_remote_playlist_may_name_what_is_remote(web: str, tmp_path: Path) -> None:
