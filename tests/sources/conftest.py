@@ -10,8 +10,9 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 import numpy as np
@@ -178,6 +179,16 @@ def new_server(gstreamer: None, pictures: Path) -> Iterator[NewServer]:  # noqa:
     yield make
     for server in servers:
         server.kill()
+
+
+T = TypeVar("T")
+
+
+def side_by_side(check: Callable[[T], None], *cases: T) -> None:
+    """Check all cases at the same time, since all they do is wait; fails as one of them does."""
+    with ThreadPoolExecutor(len(cases)) as pool:
+        for checked in [pool.submit(check, case) for case in cases]:
+            checked.result()
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float) -> float:

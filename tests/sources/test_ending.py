@@ -16,7 +16,7 @@ import pytest
 
 from streamdeid.errors import SourceError
 from streamdeid.sources.live import LiveSource
-from tests.sources.conftest import NewServer
+from tests.sources.conftest import NewServer, side_by_side
 from tests.sources.web import record, served
 
 Program = Callable[..., "subprocess.Popen[str]"]
@@ -63,24 +63,26 @@ def line_of(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline()
 
 
-@pytest.mark.parametrize("ending", ["source.close()", "pass", "raise SystemExit(0)"])
 def test_a_frozen_server_does_not_keep_a_program_from_ending(
-    new_server: NewServer, program: Program, ending: str
+    new_server: NewServer, program: Program
 ) -> None:
-    server = new_server()
-    server.start()
-    process = program(
-        f"source = LiveSource(sys.argv[1], {PATIENT})\n"
-        "next(source)\nprint('reads', flush=True)\nsys.stdin.readline()\n" + ending,
-        server.url("/a"),
-    )
-    assert line_of(process) == "reads\n"
-    server.freeze()
-    time.sleep(0.1)  # until the read waits
-    began = time.monotonic()
-    assert process.communicate("\n", timeout=30) == ("", "")
-    assert process.returncode == 0
-    assert time.monotonic() - began < SOON_S
+    def check(ending: str) -> None:
+        server = new_server()
+        server.start()
+        process = program(
+            f"source = LiveSource(sys.argv[1], {PATIENT})\n"
+            "next(source)\nprint('reads', flush=True)\nsys.stdin.readline()\n" + ending,
+            server.url("/a"),
+        )
+        assert line_of(process) == "reads\n"
+        server.freeze()
+        time.sleep(0.1)  # until the read waits
+        began = time.monotonic()
+        assert process.communicate("\n", timeout=30) == ("", "")
+        assert process.returncode == 0
+        assert time.monotonic() - began < SOON_S
+
+    side_by_side(check, "source.close()", "pass", "raise SystemExit(0)")
 
 
 def test_ctrl_c_ends_the_wait_for_a_server_that_says_nothing(program: Program) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from streamdeid.sources.health import WhenBehind
 from streamdeid.sources.live import LiveSource
 from streamdeid.sources.live_pairing import LivePairs
 from streamdeid.sources.pairing import pair_frames
-from tests.sources.conftest import NewServer, RtspServer, apart, number_of
+from tests.sources.conftest import NewServer, RtspServer, apart, number_of, side_by_side
 
 TERMS = {"read_timeout_s": 0.6, "open_timeout_s": 1.0, "give_up_after_s": 10.0}
 
@@ -62,10 +62,7 @@ def off_by(pair: FramePair) -> int:
 def test_streams_joined_apart_are_paired_to_the_frame_by_their_senders_clock(
     camera: RtspServer,
 ) -> None:
-    with ThreadPoolExecutor(2) as pool:
-        tcp, udp = (pool.submit(_join_apart, camera, transport) for transport in ("tcp", "udp"))
-        tcp.result()
-        udp.result()
+    side_by_side(partial(_join_apart, camera), "tcp", "udp")
 
 
 def _join_apart(camera: RtspServer, transport: Any) -> None:
@@ -142,37 +139,39 @@ def test_lost_packets_put_no_frame_to_the_wrong_partner_for_long(camera: RtspSer
     assert max(abs(off_by(pair)) for pair in sound) <= 3
 
 
-@pytest.mark.parametrize("clock", ["sender", "arrival"])
 def test_after_an_interruption_of_one_side_the_same_frames_meet(
-    new_server: NewServer, camera: RtspServer, clock: str
+    new_server: NewServer, camera: RtspServer
 ) -> None:
-    server = new_server()
-    server.start()
-    a, b = LiveSource(camera.url("/a"), **TERMS), LiveSource(server.url("/b"), **TERMS)
-    with joined(a, b, report_wait_s=8.0 if clock == "sender" else 0.0) as pairs:
-        before = some(pairs, 20)
-        server.kill()
+    def check(clock: str) -> None:
+        server = new_server()
         server.start()
-        began = time.monotonic()
-        after: list[FramePair] = []
-        for pair in pairs:
-            if after or pair.deidentified.after_gap:
-                after.append(pair)
-            if len(after) == 1:
-                print(f"pairs again after {time.monotonic() - began:.2f} s")
-                assert time.monotonic() - began < 5
-            if len(after) == 12:
-                break
-        assert pairs.alignment().clock == clock
-        health = pairs.health()
-    assert max(abs(off_by(pair)) for pair in before + after) <= 1
-    assert [pair.deidentified.after_gap for pair in after] == [True] + [False] * 11
-    assert not any(pair.original.after_gap for pair in after)
-    assert health.deidentified.reconnects == 1
-    # Time goes on: as long as the pictures say.
-    gone = apart(number_of(after[0].original), number_of(before[-1].original)) / 30
-    passed = after[0].original.elapsed - before[-1].original.elapsed
-    assert float(passed) == pytest.approx(gone, abs=0.05)
+        a, b = LiveSource(camera.url("/a"), **TERMS), LiveSource(server.url("/b"), **TERMS)
+        with joined(a, b, report_wait_s=8.0 if clock == "sender" else 0.0) as pairs:
+            before = some(pairs, 20)
+            server.kill()
+            server.start()
+            began = time.monotonic()
+            after: list[FramePair] = []
+            for pair in pairs:
+                if after or pair.deidentified.after_gap:
+                    after.append(pair)
+                if len(after) == 1:
+                    print(f"pairs again after {time.monotonic() - began:.2f} s")
+                    assert time.monotonic() - began < 5
+                if len(after) == 12:
+                    break
+            assert pairs.alignment().clock == clock
+            health = pairs.health()
+        assert max(abs(off_by(pair)) for pair in before + after) <= 1
+        assert [pair.deidentified.after_gap for pair in after] == [True] + [False] * 11
+        assert not any(pair.original.after_gap for pair in after)
+        assert health.deidentified.reconnects == 1
+        # Time goes on: as long as the pictures say.
+        gone = apart(number_of(after[0].original), number_of(before[-1].original)) / 30
+        passed = after[0].original.elapsed - before[-1].original.elapsed
+        assert float(passed) == pytest.approx(gone, abs=0.05)
+
+    side_by_side(check, "sender", "arrival")
 
 
 def test_when_one_side_is_gone_for_good_it_ends_with_a_note(
@@ -192,30 +191,31 @@ def test_when_one_side_is_gone_for_good_it_ends_with_a_note(
     assert any("gave no frame for 0.8 s and was given up" in note for note in b.notes)
 
 
-@pytest.mark.parametrize("when_behind", ["drop-oldest", "drop-newest"])
-def test_who_is_slow_loses_whole_pairs(
-    camera: RtspServer, when_behind: WhenBehind, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_is_slow_loses_whole_pairs(camera: RtspServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streamdeid.sources.exchange.MOST_WAITING", 8)
-    sources = (
-        LiveSource(camera.url(path), when_behind=when_behind, **TERMS) for path in ("/a", "/b")
-    )
-    with joined(*sources, report_wait_s=0.0, when_behind=when_behind) as pairs:
-        found = []
-        for pair in pairs:
-            found.append(pair)
-            time.sleep(0.15)  # more than four frames come meanwhile
-            if len(found) == 10:
-                break
-        health = pairs.health()
-        lag_s = time.time() - float(found[-1].original.time)
-    for _, side in health.items():
-        assert side.skipped["behind"] >= 10
-        assert side.skipped.get("unpaired", 0) <= 20
-        assert side.seen == side.used + sum(side.skipped.values()) + side.waiting
-    assert max(abs(off_by(pair)) for pair in found) <= 1
-    # Eight pairs wait: as many frames ago if the oldest go, and 0.15 s each if the newest do.
-    assert lag_s < (1 if when_behind == "drop-oldest" else 3)
+
+    def check(when_behind: WhenBehind) -> None:
+        sources = (
+            LiveSource(camera.url(path), when_behind=when_behind, **TERMS) for path in ("/a", "/b")
+        )
+        with joined(*sources, report_wait_s=0.0, when_behind=when_behind) as pairs:
+            found = []
+            for pair in pairs:
+                found.append(pair)
+                time.sleep(0.15)  # more than four frames come meanwhile
+                if len(found) == 10:
+                    break
+            health = pairs.health()
+            lag_s = time.time() - float(found[-1].original.time)
+        for _, side in health.items():
+            assert side.skipped["behind"] >= 10
+            assert side.skipped.get("unpaired", 0) <= 20
+            assert side.seen == side.used + sum(side.skipped.values()) + side.waiting
+        assert max(abs(off_by(pair)) for pair in found) <= 1
+        # Eight pairs wait: as many frames ago if the oldest go, and 0.15 s each if the newest do.
+        assert lag_s < (1 if when_behind == "drop-oldest" else 3)
+
+    side_by_side(check, "drop-oldest", "drop-newest")
 
 
 def _counting(frame_rate: int) -> ArraySource:
@@ -223,25 +223,27 @@ def _counting(frame_rate: int) -> ArraySource:
     return ArraySource(images, frame_rate=frame_rate)
 
 
-@pytest.mark.parametrize("live_first", [True, False])
 def test_a_stream_and_a_file_are_counted_from_their_first_frames_until_the_file_ends(
-    camera: RtspServer, live_first: bool
+    camera: RtspServer,
 ) -> None:
-    live, file = LiveSource(camera.url("/a"), **TERMS), _counting(30)
-    with pair_frames(*((live, file) if live_first else (file, live))) as pairs:
-        assert isinstance(pairs, LivePairs)
-        assert pairs.alignment().clock == "first frame"
-        found = list(pairs)
-    assert len(found) == pytest.approx(40, abs=2)
-    for pair in found:
-        assert float(pair.original.elapsed - pair.deidentified.elapsed) == pytest.approx(
-            0, abs=0.02
-        )
-    health = pairs.health()
-    side = health.deidentified if live_first else health.original
-    assert (side.seen, side.used) == (40, len(found))
-    for _, side in health.items():
-        assert side.seen == side.used + sum(side.skipped.values())
+    def check(live_first: bool) -> None:
+        live, file = LiveSource(camera.url("/a"), **TERMS), _counting(30)
+        with pair_frames(*((live, file) if live_first else (file, live))) as pairs:
+            assert isinstance(pairs, LivePairs)
+            assert pairs.alignment().clock == "first frame"
+            found = list(pairs)
+        assert len(found) == pytest.approx(40, abs=2)
+        for pair in found:
+            assert float(pair.original.elapsed - pair.deidentified.elapsed) == pytest.approx(
+                0, abs=0.02
+            )
+        health = pairs.health()
+        side = health.deidentified if live_first else health.original
+        assert (side.seen, side.used) == (40, len(found))
+        for _, side in health.items():
+            assert side.seen == side.used + sum(side.skipped.values())
+
+    side_by_side(check, True, False)
 
 
 def test_streams_that_never_meet_are_an_error(new_server: NewServer, camera: RtspServer) -> None:
