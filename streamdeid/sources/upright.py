@@ -33,6 +33,8 @@ _FILTERS = {
     (True, True, True): "transpose=clock_flip",
 }
 
+_TURNS = {90: "transpose=cclock", 180: "hflip,vflip", 270: "transpose=clock"}
+
 
 class Uprighter:
     """Turn decoder frames into the images that a viewer would see.
@@ -140,7 +142,11 @@ def _turn(frame: av.VideoFrame) -> str:
     """FFmpeg's filters that show the frame upright; "" if it is."""
     # Not frame.side_data: the frame keeps that, and it the frame, until the garbage collector
     # comes by. Of 60 videos of 1280x720, opened one after the other, 75 MiB were left.
-    matrix = cast("Any", SideDataContainer)(frame).get("DISPLAYMATRIX")
+    try:
+        matrix = cast("Any", SideDataContainer)(frame).get("DISPLAYMATRIX")
+    except ValueError:
+        # PyAV cannot read beside a kind that it does not know, such as a JPEG's EXIF.
+        return _TURNS.get(round(frame.rotation / 90) * 90 % 360, "")
     if matrix is None:
         return ""
     # Nine int32: (x', y') = (a·x + c·y, b·x + d·y), with y growing downwards.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 from av.video.reformatter import Colorspace
 from numpy.typing import NDArray
@@ -166,3 +168,19 @@ def test_pixel_formats_show_the_same_picture(tmp_path: Path, pixel_format: str) 
     )
     assert source.info.pixel_format == pixel_format
     assert _difference(frames[0].image, picture) < 2.5
+
+
+@pytest.mark.parametrize(("orientation", "turns"), [(1, 0), (3, 2), (6, 3), (8, 1)])
+def test_jpegs_with_exif_are_turned_as_it_says(
+    tmp_path: Path, orientation: int, turns: int
+) -> None:
+    shown = np.zeros((64, 96, 3), np.uint8)
+    shown[:32, :48] = 255
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    data = io.BytesIO()
+    PIL.Image.fromarray(shown).save(data, "jpeg", exif=exif)
+    (tmp_path / "a.mjpeg").write_bytes(data.getvalue() * 3)
+    with FileSource(tmp_path / "a.mjpeg") as source:
+        image = next(source).image
+    assert np.abs(image.astype(int) - np.rot90(shown, turns)).mean() < 3
