@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Iterator
@@ -41,6 +42,20 @@ CONTAINERS: list[tuple[str, dict[str, Any]]] = [
     ("fields.mp4", {"interlaced": True}),
     ("fields.ts", {"interlaced": True, "codec": "mpeg2video"}),
 ]
+
+
+def test_no_decoded_frame_is_left_to_the_garbage_collector(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", numbered_images(5))
+    gc.collect()
+    gc.disable()
+    try:
+        with FileSource(path) as source:
+            assert len(list(source)) == 5
+        del source
+        left = [thing for thing in gc.get_objects() if isinstance(thing, av.VideoFrame)]
+    finally:
+        gc.enable()
+    assert left == []
 
 
 @pytest.mark.parametrize(("name", "how"), CONTAINERS, ids=[name for name, _ in CONTAINERS])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -140,7 +142,8 @@ def test_a_frozen_server_is_noticed_in_time_and_taken_back(new_server: NewServer
             taken(source, 10)
         server.freeze()
         for source in (one, other):
-            noticed_s = wait_for(lambda s=source: not s.health().connected, READ_TIMEOUT_S + 1)
+            # FFmpeg's own error comes after twice the timeout.
+            noticed_s = wait_for(lambda s=source: not s.health().connected, READ_TIMEOUT_S + 0.5)
             print(f"noticed after {noticed_s:.2f} s, with a read timeout of {READ_TIMEOUT_S} s")
         time.sleep(0.3)
         server.thaw()
@@ -294,6 +297,51 @@ def test_forgetting_or_closing_ends_the_thread_even_while_the_server_is_frozen(
     del forgotten
     gc.collect()
     wait_for(lambda: not thread.is_alive(), 2)
+
+
+def _datagram_sockets() -> int:
+    """How many this process has."""
+    lines = Path("/proc/net/udp").read_text(encoding="ascii").splitlines()[1:]
+    names = {f"socket:[{line.split()[9]}]" for line in lines}
+    count = 0
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # closed meanwhile
+            count += str(entry.readlink()) in names
+    return count
+
+
+@pytest.mark.parametrize(("terms", "expected"), [({}, 0), ({"transport": "udp"}, 2)])
+def test_pictures_come_by_tcp_unless_udp_is_asked_for(
+    camera: RtspServer, terms: dict[str, str], expected: int
+) -> None:
+    with watching(camera.url("/a"), **terms) as source:
+        taken(source, 1)
+        assert _datagram_sockets() == expected  # one for pictures, one for reports
+
+
+def test_attempts_to_connect_come_ever_more_rarely_and_at_random() -> None:
+    moments: list[float] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def refuse() -> None:
+            with suppress(OSError):
+                while True:
+                    server.accept()[0].close()
+                    moments.append(time.monotonic())
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        url = f"rtsp://127.0.0.1:{server.getsockname()[1]}/a"
+        with watching(url, give_up_after_s=1.8) as source, pytest.raises(SourceError):
+            next(source)
+        server.shutdown(socket.SHUT_RDWR)  # ends accept
+        thread.join()
+    pauses = [later - earlier for earlier, later in pairwise(moments)]
+    assert len(pauses) >= 3
+    for pause, most in zip(pauses[:3], (0.25, 0.5, 1.0), strict=True):
+        assert most / 2 - 0.01 < pause < most + 0.3
+    parts = [pause / most for pause, most in zip(pauses[:3], (0.25, 0.5, 1.0), strict=True)]
+    assert max(parts) - min(parts) > 0.001, "no jitter"
 
 
 def test_open_source_opens_a_stream(camera: RtspServer) -> None:

@@ -76,9 +76,8 @@ def test_a_recording_that_breaks_off_says_so(web: str, tmp_path: Path) -> None:
 
 
 def test_a_camera_that_sends_mjpeg_has_the_times_of_arrival_and_is_taken_back(web: str) -> None:
-    # FFmpeg believes in 25 frames a second, whatever comes.
-    with LiveSource(f"{web}/camera?20", read_timeout_s=2.0, give_up_after_s=5) as source:
-        frames = [next(source) for _ in range(24)]
+    with LiveSource(f"{web}/camera?10", read_timeout_s=2.0, give_up_after_s=5) as source:
+        frames = [next(source) for _ in range(13)]
         assert source.info.live
         health = source.health()
     assert health.reconnects == 1
@@ -87,7 +86,9 @@ def test_a_camera_that_sends_mjpeg_has_the_times_of_arrival_and_is_taken_back(we
     first = frames[0]
     for frame in frames[1:]:
         shown_s = apart(number_of(frame), number_of(first)) / CAMERA_FPS
-        assert float(frame.time - first.time) == pytest.approx(shown_s, abs=0.5 / CAMERA_FPS)
+        # Arrival is as even as this machine is: at worst 30 ms off under load. FFmpeg, which
+        # believes in 25 frames a second, whatever comes, would be 60 ms off with each frame.
+        assert float(frame.time - first.time) == pytest.approx(shown_s, abs=1 / CAMERA_FPS)
 
 
 @pytest.mark.parametrize("kind", ["mpegts", "h264", "matroska"])

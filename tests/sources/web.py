@@ -17,7 +17,7 @@ from PIL import Image
 from tests.sources.conftest import PICTURES, picture
 
 FRAMES = 40
-CAMERA_FPS = 20
+CAMERA_FPS = 10
 
 
 def record(path: Path, kind: str) -> Path:
