@@ -63,6 +63,14 @@ DASH = """<?xml version="1.0"?>
 </Period></MPD>
 """
 
+SDP = """v=0
+o=- 0 0 IN IP4 127.0.0.1
+s=a
+c=IN IP4 127.0.0.1
+t=0 0
+m=video 23456 RTP/AVP 96
+a=rtpmap:96 H264/90000
+"""
 
 WAYS = (
     "file:{}",
@@ -104,18 +112,27 @@ def test_a_remote_playlist_may_name_what_is_remote(web: str, tmp_path: Path) -> 
             assert number_of(next(source)) == 0
 
 
-@pytest.mark.parametrize("reach", ["file:{}", "{}"])
+def test_what_is_remote_opens_no_protocol_that_was_not_asked_for(web: str, tmp_path: Path) -> None:
+    # By itself FFmpeg would listen to the port that a session description names.
+    (tmp_path / "a.sdp").write_text(SDP, encoding="utf-8")
+    words = pytest.raises(SourceError, match="sends nothing that FFmpeg knows as a video")
+    with LiveSource(f"{web}/a.sdp", **TERMS) as source, words:
+        next(source)
+
+
+@pytest.mark.parametrize("playlist", [HLS, CONCAT])
+@pytest.mark.parametrize("place", ["{path}", "file:{path}", "part.ts", "{web}/part.ts"])
 def test_a_playlist_in_a_pipe_reaches_no_file_and_no_network(
-    web: str, tmp_path: Path, reach: str
+    web: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, playlist: str, place: str
 ) -> None:
-    record(tmp_path / "part.ts", "mpegts")
-    for place in (reach.format(tmp_path / "part.ts"), f"{web}/part.ts"):
-        reading, writing = os.pipe()
-        with os.fdopen(reading), os.fdopen(writing, "w") as pipe:
-            pipe.write(HLS.format(place))
-            pipe.close()
-            with LiveSource(f"pipe:{reading}", **TERMS) as source, pytest.raises(SourceError):
-                next(source)
+    path = record(tmp_path / "part.ts", "mpegts")
+    monkeypatch.chdir(tmp_path)
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing, "w") as pipe:
+        pipe.write(playlist.format(place.format(path=path, web=web)))
+        pipe.close()
+        with LiveSource(f"pipe:{reading}", **TERMS) as source, pytest.raises(SourceError):
+            next(source)
 
 
 def test_a_redirection_is_followed_to_where_it_may_lead(web: str, tmp_path: Path) -> None:
