@@ -217,9 +217,10 @@ class LivePairs(FramePairs):
             self._live[0].align(kind, None)
             return
         original, other = self._live
-        start_us = original.early[0].frame.pts if first else original.start_us - original.shift_us
-        if kind == "sender":
-            start_us += original.delay_us or 0
+        if first:
+            start_us = original.moment_us(original.early[0], kind)
+        else:
+            start_us = original.start_us - original.shift_us
         original.align(kind, start_us)
         other.align(kind, start_us)
 

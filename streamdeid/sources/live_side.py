@@ -76,6 +76,12 @@ class LiveSide(Side):
         while self.early:
             self._hold_frame(self.early.popleft())
 
+    def moment_us(self, live: LiveFrame, kind: ClockKind) -> int:
+        """When a frame was, by a clock."""
+        if kind != "sender":
+            return live.frame.pts
+        return live.sent_us if live.sent_us is not None else live.frame.pts + (self.delay_us or 0)
+
     def drop(self, reason: str = "unpaired") -> None:
         """Drop the frame that has looked for a partner for longest."""
         super().drop()
@@ -104,11 +110,9 @@ class LiveSide(Side):
         self._newest = self._given_up = None
 
     def _hold_frame(self, live: LiveFrame) -> None:
-        pts = live.frame.pts
-        if self._kind == "sender":
-            pts = live.sent_us if live.sent_us is not None else pts + (self.delay_us or 0)
-            self.shift_us = pts - live.frame.pts
-        elif self._kind == "first frame" and self.start_us == 0:
+        pts = self.moment_us(live, self._kind or "arrival")
+        self.shift_us = pts - live.frame.pts
+        if self._kind == "first frame" and self.start_us == 0:
             self.start_us, self.start = pts, Fraction(pts, MICRO)
         frame = replace(live.frame, pts=pts, start=self.start)
         moment = frame.elapsed - self._offset

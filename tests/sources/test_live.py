@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 import socket
 import threading
 import time
@@ -320,6 +321,9 @@ def test_pictures_come_by_tcp_unless_udp_is_asked_for(
 
 
 def test_attempts_to_connect_come_ever_more_rarely_and_at_random() -> None:
+    random.seed(11)
+    parts = [random.uniform(0.5, 1) for _ in range(3)]  # noqa: S311
+    random.seed(11)
     moments: list[float] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -332,16 +336,14 @@ def test_attempts_to_connect_come_ever_more_rarely_and_at_random() -> None:
         thread = threading.Thread(target=refuse)
         thread.start()
         url = f"rtsp://127.0.0.1:{server.getsockname()[1]}/a"
-        with watching(url, give_up_after_s=1.8) as source, pytest.raises(SourceError):
+        with watching(url, give_up_after_s=2.0) as source, pytest.raises(SourceError):
             next(source)
         server.shutdown(socket.SHUT_RDWR)  # ends accept
         thread.join()
     pauses = [later - earlier for earlier, later in pairwise(moments)]
     assert len(pauses) >= 3
-    for pause, most in zip(pauses[:3], (0.25, 0.5, 1.0), strict=True):
-        assert most / 2 - 0.01 < pause < most + 0.3
-    parts = [pause / most for pause, most in zip(pauses[:3], (0.25, 0.5, 1.0), strict=True)]
-    assert max(parts) - min(parts) > 0.001, "no jitter"
+    for pause, part, most in zip(pauses[:3], parts, (0.25, 0.5, 1.0), strict=True):
+        assert part * most - 0.01 < pause < part * most + 0.2
 
 
 def test_open_source_opens_a_stream(camera: RtspServer) -> None:

@@ -178,6 +178,18 @@ def test_senders_whose_clocks_do_not_meet_are_aligned_by_arrival() -> None:
     assert any("3600.0 s apart" in note for note in pairs.notes)
 
 
+def test_time_begins_with_the_first_frame_that_was_held() -> None:
+    # The last report says 5 ms less than the one by which the first frame's time is known.
+    a, b = Scripted(0, ahead_us=7000), Scripted(2)
+    with joined(a, b) as pairs:
+        a.come(33)
+        a._ahead_us = 2000
+        for _ in range(3):
+            a.come(33)
+            b.come(33)
+        assert given_now(pairs, 99)[0].original.elapsed == 0
+
+
 def test_a_senders_clock_that_is_set_back_is_followed() -> None:
     a, b = Scripted(0), Scripted(0)
     with joined(a, b) as pairs:
