@@ -40,7 +40,8 @@ class LiveSource:
     thing without a timeout, is left behind when the program ends.
 
     A recording served over HTTP has a length; it ends where it ends, is never dropped from, and
-    `info.live` is False.
+    `info.live` is False. HLS that is live comes a segment at a time, all frames at once, so
+    `read_timeout_s` must be longer than a segment, and times are those of the segments.
     """
 
     def __init__(

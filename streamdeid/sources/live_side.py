@@ -20,6 +20,9 @@ each side's own first frame."""
 MOST_HELD_BYTES = 512 * 2**20
 """Of one side's pictures that look for a partner: 2.7 s of 1920x1080 at 30 a second."""
 
+MOST_EARLY_BYTES = 128 * 2**20
+"""Of one side's pictures before the clock is chosen; those that go then are not missed."""
+
 STEP_BACK = Fraction(1)
 """Seconds; a sender's clock that goes back by more was set, and is followed."""
 
@@ -99,8 +102,9 @@ class LiveSide(Side):
 
     def _too_many(self, newest: Frame, oldest: Frame) -> bool:
         count = len(self.early) + len(self.held)
+        most = MOST_EARLY_BYTES if self._kind is None else MOST_HELD_BYTES
         return newest.time - oldest.time > self._hold or (
-            count > 2 and count * newest.image.nbytes > MOST_HELD_BYTES
+            count > 2 and count * newest.image.nbytes > most
         )
 
     def _begin_anew(self) -> None:

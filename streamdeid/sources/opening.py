@@ -46,7 +46,8 @@ def _check_readable(path: Path) -> None:
         if not stat.S_ISREG(status.st_mode):
             # Opening a pipe nobody writes to would wait for good.
             raise SourceError(
-                f"{path} is a pipe or device, not a file; save the video to a file first."
+                f'{path} is a pipe or device, not a file; pass "-" and make it the standard input, '
+                f"or name a camera as v4l2:{path}."
             )
         with path.open("rb") as file:
             beginning = file.read(16)

@@ -178,6 +178,20 @@ def test_senders_whose_clocks_do_not_meet_are_aligned_by_arrival() -> None:
     assert any("3600.0 s apart" in note for note in pairs.notes)
 
 
+def test_frames_before_the_clock_is_chosen_take_little_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streamdeid.sources.live_side.MOST_EARLY_BYTES", 5 * IMAGE.nbytes)
+    a, b = Scripted(), Scripted()
+    with joined(a, b) as pairs:
+        for _ in range(12):
+            a.come(33)
+            b.come(33)
+        assert given_now(pairs, 99) == []
+        for _, health in pairs.health().items():
+            assert (health.waiting, health.skipped["unaligned"]) == (5, 7)
+
+
 def test_time_begins_with_the_first_frame_that_was_held() -> None:
     # The last report says 5 ms less than the one by which the first frame's time is known.
     a, b = Scripted(0, ahead_us=7000), Scripted(2)
