@@ -71,6 +71,7 @@ class Reader:
         self._uprighter: Uprighter | None = None
         self._frame_at: float | None = None  # of the last frame
         self._given_us = -(2**63)  # arrival of the last frame that was put
+        self._step_us = self._shift_us = 0  # distance of the last two frames; added to arrival
         self._stretch = (0, 0)  # connection, restart of time stamps, of the last frame
         self._gap = False  # the next frame that is put is the first after one
         self._connections = self._interruptions = 0
@@ -186,7 +187,7 @@ class Reader:
 
     def _put(self, picture: Picture, session: Session) -> None:
         clock = session.clock
-        arrival_us = clock.arrival_us(picture.pts_us)
+        arrival_us = clock.arrival_us(picture.pts_us) + self._shift_us
         now = time.monotonic()
         stretch = self._connections, clock.restarts
         if self._frame_at is not None and stretch != self._stretch:
@@ -196,10 +197,14 @@ class Reader:
                 self._silent_s += now - self._frame_at
                 self._exchange.reconnected()
         self._frame_at, self._stretch = now, stretch
+        if self._gap and self._ends and arrival_us <= self._given_us:
+            # Read faster than it was recorded: time goes on where the recording before ended.
+            shift_us = self._given_us + self._step_us - arrival_us
+            self._shift_us, arrival_us = self._shift_us + shift_us, arrival_us + shift_us
         if arrival_us <= self._given_us:
             self._exchange.skip("untimed")
             return
-        self._given_us = arrival_us
+        self._step_us, self._given_us = arrival_us - self._given_us, arrival_us
         frame = Frame(picture.image, picture.index, arrival_us, TICK, self._gap, picture.corrupt)
         self._gap = False
         self._exchange.put(LiveFrame(frame, clock.sent_us(picture.pts_us)))

@@ -91,6 +91,27 @@ def test_a_camera_that_sends_mjpeg_has_the_times_of_arrival_and_is_taken_back(we
         assert float(frame.time - first.time) == pytest.approx(shown_s, abs=1 / CAMERA_FPS)
 
 
+def test_who_lets_the_sender_wait_uses_up_nobodys_patience(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamdeid.sources.exchange.MOST_WAITING", 2)
+    frames, patience_s = 8, 0.5
+    with served(tmp_path) as web:
+        url = f"{web}/camera?{frames}"
+        source = LiveSource(url, when_behind="wait", give_up_after_s=patience_s)
+        while source.health().seen < frames:
+            wait_for(lambda: source.health().waiting == 3, 2)  # two, and one that has no room
+            next(source)
+            wait_for(lambda: source.health().waiting == 3, 2)
+        time.sleep(patience_s + 0.2)
+    # The server is gone, and has its time to come back from when the last frame found room.
+    began = time.monotonic()
+    assert len(list(source)) == 3
+    assert time.monotonic() - began >= patience_s
+    source.close()
+    assert source.health().reconnects == 0
+
+
 @pytest.mark.parametrize("kind", ["mpegts", "h264", "matroska"])
 def test_a_pipe_is_read_to_its_end_however_slowly(tmp_path: Path, kind: str) -> None:
     data = record(tmp_path / "a", kind).read_bytes()
@@ -105,6 +126,18 @@ def test_a_pipe_is_read_to_its_end_however_slowly(tmp_path: Path, kind: str) -> 
     assert [number_of(frame) for frame in frames] == list(range(FRAMES))
     for before, frame in pairwise(frames):
         assert float(frame.time - before.time) == pytest.approx(1 / 30, abs=0.001)
+    assert source.notes == []
+
+
+def test_two_recordings_in_one_pipe_follow_each_other(tmp_path: Path) -> None:
+    data = record(tmp_path / "a.ts", "mpegts").read_bytes()
+    with piped(data + data) as name, LiveSource(name) as source:
+        frames = list(source)
+    assert [number_of(frame) for frame in frames] == 2 * list(range(FRAMES))
+    assert [frame.after_gap for frame in frames] == [k == FRAMES for k in range(2 * FRAMES)]
+    for before, frame in pairwise(frames):
+        assert float(frame.time - before.time) == pytest.approx(1 / 30, abs=0.001)
+    assert source.health().reconnects == 0
     assert source.notes == []
 
 
