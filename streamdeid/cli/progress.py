@@ -104,7 +104,11 @@ class LiveDisplay:
 def figures(scores: tuple[Score, ...]) -> list[str]:
     """The few scores worth watching, in words."""
     found = {score.name: score for score in scores if score.value is not None}
-    return [f"{label} {_value(found[name])}" for name, label in FIGURES.items() if name in found]
+    return [
+        f"{label}{_kind(found[name])} {_value(found[name])}"
+        for name, label in FIGURES.items()
+        if name in found
+    ]
 
 
 def clock(seconds: float) -> str:
@@ -126,6 +130,11 @@ def _pace(progress: Progress) -> list[str]:
     if progress.left_s is not None:
         parts.append(f"{clock(progress.left_s)} left")
     return parts
+
+
+def _kind(score: Score) -> str:
+    """OpenFace's values on the way are others than those at the end."""
+    return " (online values)" if score.details.get("values") == "online" else ""
 
 
 def _value(score: Score) -> str:

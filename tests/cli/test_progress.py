@@ -96,3 +96,12 @@ def test_figures_without_a_value_are_left_out() -> None:
 )
 def test_a_clock_shows_what_is_needed(seconds: float, text: str) -> None:
     assert clock(seconds) == text
+
+
+def test_values_that_openface_will_replace_are_told_apart() -> None:
+    def shown(values: str) -> list[str]:
+        details = {"source": "OpenFace 2.x", "values": values}
+        return figures((Score("expression.mean.pcc", 0.8125, "correlation", 9, details=details),))
+
+    assert shown("online") == ["expression PCC (online values) 0.812"]
+    assert shown("post-processed") == shown("proxy") == ["expression PCC 0.812"]
