@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ from typing import Final
 from streamdeid.errors import OutputError
 from streamdeid.report.printable import shown_name
 from streamdeid.report.report import Report
+from streamdeid.report.whole_file import create, replace_file, temporary_beside
 
 STANDARD_OUTPUT: Final = "-"
 
@@ -35,7 +35,7 @@ def write_json(report: Report, path: str | os.PathLike[str]) -> None:
             with Path(path).open("wb") as file:
                 file.write(data)
         else:
-            _replace(place, data)
+            replace_file(place, data)
     except OSError as error:
         kept = "" if mode is None or not stat.S_ISREG(mode) else _KEPT
         name = shown_name(str(path))
@@ -74,8 +74,8 @@ def check_writable(path: str | os.PathLike[str], flag: str) -> None:
         raise OutputError(f"{shown}: there is no folder {place.parent}; create it first.")
     # Asking for permissions is not enough: root has them all, read-only disks do not care.
     try:
-        probe = _temporary(place)
-        os.close(_create(probe))
+        probe = temporary_beside(place)
+        os.close(create(probe))
         probe.unlink()
     except OSError as error:
         raise OutputError(
@@ -99,28 +99,3 @@ def _mode(path: Path) -> int | None:
 def _is_open_pipe(mode: int, place: Path) -> bool:
     """One that a shell has opened, /dev/stdout or /dev/fd/63: it leads to no name of its own."""
     return stat.S_ISFIFO(mode) and not place.exists()
-
-
-def _replace(place: Path, data: bytes) -> None:
-    temporary = _temporary(place)
-    try:
-        with open(_create(temporary), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if place.exists():
-            temporary.chmod(place.stat().st_mode & 0o777)
-        temporary.replace(place)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _temporary(place: Path) -> Path:
-    """A name in the same folder: only within one file system is a rename atomic."""
-    return place.with_name(f".streamdeid-{secrets.token_hex(6)}.tmp")
-
-
-def _create(path: Path) -> int:
-    """A new file with the permissions that any new file gets, which those of tempfile are not."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
