@@ -43,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "condition",
         "report.report",
         "report.timeline",
+        "report.whole_file",
     }
     | NOUNS,
     "cli": {"engine", "report", "settings", "condition", "score", "pair", "errors"},

@@ -11,6 +11,7 @@ from streamdeid.metrics.metric import Metric
 from streamdeid.report.timeline import Timeline
 from streamdeid.score import Score
 from streamdeid.stages.stage import RunsProgram, Stage
+from streamdeid.stats import State, StateReader
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -61,6 +62,34 @@ class Branch(Generic[In, Out]):
         asked = [metric for metric in self.metrics if metric.live or not live]
         with self._lock:
             return [score for metric in asked for score in metric.result()]
+
+    def to_state(self) -> State:
+        """What the metrics have seen; may be asked from any thread."""
+        with self._lock:
+            metrics = [metric.to_state() for metric in self.metrics]
+        return {"stage": self.stage.name, "metrics": {str(n): s for n, s in enumerate(metrics)}}
+
+    def load_state(self, state: State) -> None:
+        """Let the metrics take over what others have seen, in place of what they have.
+
+        Raises:
+            ValueError: it does not fit, or comes of other settings.
+        """
+        read = StateReader(state, f"the branch {self.stage.name}")
+        read.expect("stage", self.stage.name)
+        states = StateReader(read.child("metrics"), f"the branch {self.stage.name}")
+        with self._lock:
+            for number, metric in enumerate(self.metrics):
+                metric.load_state(states.child(str(number)))
+
+    def merge(self, other: Branch[In, Out]) -> None:
+        """Let the metrics add what those of `other`, a branch of the same plan, have seen later.
+
+        Raises:
+            ValueError: they were built with different settings.
+        """
+        for metric, later in zip(self.metrics, other.metrics, strict=True):
+            metric.merge(later)
 
     @property
     def column_names(self) -> tuple[str, ...]:

@@ -5,10 +5,15 @@ next pair's faces are being found. Each branch still sees every item in order an
 figures do not depend on how the threads took turns. No more lanes compute at the same time than
 there are cores. A full queue makes the lane before it wait:
 what is in flight is bounded by the depth of the queues.
+
+A mark passes through the lanes as items do: so something can be done with every branch after the
+very same frame pairs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from queue import Queue
 from threading import Event, Thread
 from types import TracebackType
@@ -18,8 +23,12 @@ from streamdeid.cores import CORES
 from streamdeid.engine.branch import Branch
 
 DEPTH: Final = 3
-_RESET: Final = object()
 _END: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    do: Callable[[Branch[Any, Any]], None]
 
 
 class Lanes:
@@ -62,7 +71,11 @@ class Lanes:
 
     def reset(self) -> None:
         """Make every stage forget its context, after the items pushed so far."""
-        self._root.put(_RESET)
+        self.mark(lambda branch: branch.stage.reset())
+
+    def mark(self, do: Callable[[Branch[Any, Any]], None]) -> None:
+        """Call `do` with every branch, in its lane, after the items pushed so far."""
+        self._root.put(_Mark(do))
 
     def finish(self) -> None:
         """Let everything run out, flush every stage, and end the threads.
@@ -116,9 +129,9 @@ class _Lane(Thread):
 
     def _take(self, item: Any) -> None:
         with CORES:
-            if item is _RESET:
-                self._branch.stage.reset()
-                seen = [_RESET]
+            if isinstance(item, _Mark):
+                item.do(self._branch)
+                seen: list[Any] = [item]
             elif item is _END:
                 seen = self._branch.flush()
             else:

@@ -41,11 +41,15 @@ _DRAWN_ROWS = 1000  # of features, for the MMD: 16 MB
 _NO_FILES: Files = Pair(None, None)
 
 
-def plan(settings: Settings, models: Models, files: Files = _NO_FILES) -> Branch[FramePair, Any]:
+def plan(
+    settings: Settings, models: Models, files: Files = _NO_FILES, first_index: int = 0
+) -> Branch[FramePair, Any]:
     """What is done with every frame pair, from faces to scores.
 
     Args:
         files: the videos, for whoever must read them again.
+        first_index: of the first frame pair, for metrics that draw rows by their index or join
+            runs of frames that follow each other: what is to be merged must not share any.
 
     Raises:
         InputError: a setting or a reference picture cannot be used.
@@ -54,15 +58,15 @@ def plan(settings: Settings, models: Models, files: Files = _NO_FILES) -> Branch
     wanted = frozenset(settings.metrics)
     branches: list[Sightings] = []
     if "identity" in wanted:
-        branches.append(_identity(settings, models))
+        branches.append(_identity(settings, models, first_index))
     if "expression" in wanted:
         branches.append(expression(settings, models, files))
     if "quality" in wanted:
         branches.append(Branch(QualityMeter(settings.quality_every), [ImageQuality()]))
     if wanted & {"realism", "fvd"}:
-        branches.append(_realism(settings, models.motion()))
+        branches.append(_realism(settings, models.motion(), first_index))
     if "fsmetric" in wanted:
-        branches.append(_as_fsmetric(models.motion()))
+        branches.append(_as_fsmetric(models.motion(), first_index))
     finders = Pair(_finder(settings, models), _finder(settings, models))
     return Branch(FindFaces(finders), [Coverage()], branches)
 
@@ -77,7 +81,7 @@ def _finder(settings: Settings, models: Models) -> FaceFinder:
     )
 
 
-def _identity(settings: Settings, models: Models) -> Sightings:
+def _identity(settings: Settings, models: Models, first_index: int) -> Sightings:
     embedder = models.embedder()
     alignment = models.alignment(embedder)
     distances = IdentityDistance(
@@ -87,12 +91,13 @@ def _identity(settings: Settings, models: Models) -> Sightings:
         impostor_distance=embedder.spec.impostor_distance,
     )
     if settings.frames is None:
-        return Branch(IdentityEmbedder(alignment, embedder), [distances])
+        everything = IdentityEmbedder(alignment, embedder, first_index=first_index)
+        return Branch(everything, [distances])
     drawn = Sampled(distances, settings.frames, settings.seed)
-    return Branch(IdentityEmbedder(alignment, embedder, drawn.wants), [drawn])
+    return Branch(IdentityEmbedder(alignment, embedder, drawn.wants, first_index), [drawn])
 
 
-def _realism(settings: Settings, i3d: Session) -> Sightings:
+def _realism(settings: Settings, i3d: Session, first_index: int) -> Sightings:
     whole_video = Branch(
         BothSides(partial(ContinualI3D, i3d)),
         [
@@ -103,12 +108,12 @@ def _realism(settings: Settings, i3d: Session) -> Sightings:
     clips = Branch(BothSides(partial(I3DClips, i3d)), [FrechetDistance("fvd", _LOGITS)])
     branches = {"realism": whole_video, "fvd": clips}
     return Branch(
-        FaceCrops(SteadyCropping()),
+        FaceCrops(SteadyCropping(), first_index),
         branches=[branch for name, branch in branches.items() if name in settings.metrics],
     )
 
 
-def _as_fsmetric(i3d: Session) -> Sightings:
+def _as_fsmetric(i3d: Session, first_index: int) -> Sightings:
     motion = BothSides(partial(ContinualI3D, i3d, input_range="0..1"))
     distance = FrechetDistance("fid_fsmetric", _POOLED_AS_FSMETRIC)
-    return Branch(FaceCrops(FsmetricCropping()), branches=[Branch(motion, [distance])])
+    return Branch(FaceCrops(FsmetricCropping(), first_index), branches=[Branch(motion, [distance])])

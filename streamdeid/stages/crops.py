@@ -204,9 +204,9 @@ class FaceCrops:
     delay: int | None = None
     stride = 1
 
-    def __init__(self, cropping: Cropping | None = None) -> None:
+    def __init__(self, cropping: Cropping | None = None, first_index: int = 0) -> None:
         self._cropping = cropping or SteadyCropping()
-        self._index = 0
+        self._index = first_index  # of the first frame pair
         self._last: int | None = None  # index of the last pair that gave a crop
         self.cut = self.held = self.skipped = self.gaps = 0
 

@@ -73,6 +73,7 @@ class IdentityEmbedder:
     Args:
         alignment, embedder: shared by both sides; neither has a memory.
         wants: whether a frame pair of that index is to be embedded at all.
+        first_index: of the first frame pair.
     """
 
     name = "identity"
@@ -84,11 +85,12 @@ class IdentityEmbedder:
         alignment: Alignment,
         embedder: FaceEmbedder,
         wants: Callable[[int], bool] = lambda index: True,  # noqa: ARG005
+        first_index: int = 0,
     ) -> None:
         self._alignment = alignment
         self._embedder = embedder
         self._wants = wants
-        self._index = 0
+        self._index = first_index
 
     def push(self, item: Pair[Sighting]) -> Iterable[IdentityReading]:
         time = item.original.frame.elapsed
