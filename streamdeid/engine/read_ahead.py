@@ -8,11 +8,20 @@ import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Literal, Self, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
-LONGEST_END_S = 1.0
+Crowding: TypeAlias = Literal["wait", "drop-oldest", "drop-newest", "blocks"]
+"""What to do when items come faster than they are taken.
+
+"wait": make no more until there is room. "drop-oldest" and "drop-newest": make all, and drop one
+of those that wait or the one that has come, so that what is taken is spread evenly. "blocks": drop
+what comes, from the moment that there is no more room until all that waits was taken: so as many
+items as there is room for, and more, follow each other without a gap.
+"""
+
+LONGEST_END_S: Final = 1.0
 """How long closing waits for an item in the making before it leaves the thread to itself."""
 
 
@@ -30,7 +39,7 @@ class ReadAhead(Generic[T]):
         waited_s: seconds that the consumer has waited for items so far.
     """
 
-    def __init__(self, items: Iterable[T], depth: int) -> None:
+    def __init__(self, items: Iterable[T], depth: int, crowding: Crowding = "wait") -> None:
         """Start reading `items`.
 
         Raises:
@@ -39,7 +48,7 @@ class ReadAhead(Generic[T]):
         if depth < 1:
             raise ValueError(f"depth must be at least 1, not {depth}")
         self.waited_s = 0.0
-        self._shelf: _Shelf[T] = _Shelf(depth)
+        self._shelf: _Shelf[T] = _Shelf(depth, crowding)
         # The thread knows the shelf and not this object, so that forgetting this object ends it.
         # A daemon, because the interpreter waits for others before it runs finalizers.
         self._thread = threading.Thread(
@@ -47,6 +56,21 @@ class ReadAhead(Generic[T]):
         )
         self._end = weakref.finalize(self, _end, items, self._shelf, self._thread)
         self._thread.start()
+
+    @property
+    def dropped(self) -> int:
+        """Items that were made and dropped so far."""
+        return self._shelf.dropped
+
+    @property
+    def after_gap(self) -> bool:
+        """Whether the item last taken begins a new block."""
+        return self._shelf.after_gap
+
+    @property
+    def age_s(self) -> float:
+        """Seconds that the item last taken had waited."""
+        return self._shelf.age_s
 
     def __enter__(self) -> Self:
         return self
@@ -94,11 +118,22 @@ class Late(Exception):  # noqa: N818  not a fault, and never an error of the ite
 
 
 class _Shelf(Generic[T]):
-    """Where items wait between the two threads."""
+    """Where items wait between the two threads.
 
-    def __init__(self, depth: int) -> None:
+    Attributes:
+        dropped: items that were put and not kept.
+        after_gap: items were dropped before the one last taken, which is the first of a block.
+        age_s: seconds that the item last taken had waited.
+    """
+
+    def __init__(self, depth: int, crowding: Crowding) -> None:
+        self.dropped = 0
+        self.after_gap = False
+        self.age_s = 0.0
         self._depth = depth
-        self._items: deque[T] = deque()
+        self._crowding = crowding
+        self._items: deque[tuple[T, float, bool]] = deque()  # item, moment, first of a block
+        self._skipping = False  # in between two blocks
         self._changed = threading.Condition()
         self._closed = False
         self._finished = False
@@ -107,14 +142,24 @@ class _Shelf(Generic[T]):
     def wait_for_room(self) -> bool:
         """Wait until an item may be put; False if none is wanted any more."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._items) < self._depth)
+            if self._crowding == "wait":
+                self._changed.wait_for(lambda: self._closed or len(self._items) < self._depth)
             return not self._closed
 
     def put(self, item: T) -> None:
         with self._changed:
-            if not self._closed:
-                self._items.append(item)
-                self._changed.notify_all()
+            if self._closed:
+                return
+            begins = self._skipping and not self._items
+            self._skipping &= not begins
+            if self._skipping or len(self._items) >= self._depth:
+                self.dropped += 1
+                self._skipping = self._crowding == "blocks"
+                if self._crowding != "drop-oldest":
+                    return
+                self._items.popleft()
+            self._items.append((item, time.monotonic(), begins))
+            self._changed.notify_all()
 
     def finish(self, error: BaseException | None) -> None:
         with self._changed:
@@ -132,7 +177,8 @@ class _Shelf(Generic[T]):
             if not self._changed.wait_for(self._has_news, timeout_s):
                 raise Late
             if self._items:
-                item = self._items.popleft()
+                item, put_at, self.after_gap = self._items.popleft()
+                self.age_s = time.monotonic() - put_at
                 self._changed.notify_all()
                 return item
             error, self._error = self._error, None

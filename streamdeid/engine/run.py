@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
 from time import perf_counter
 from typing import Any, Final
 
+from streamdeid.engine.accounts import Account, accounts_of, coverage_of
 from streamdeid.engine.branch import Branch
 from streamdeid.engine.events import OnProgress, Progress
 from streamdeid.engine.lanes import DEPTH, Lanes
-from streamdeid.engine.read_ahead import ReadAhead
+from streamdeid.engine.read_ahead import Crowding, ReadAhead
 from streamdeid.errors import PairingError, StreamdeidError
 from streamdeid.frame import FramePair
-from streamdeid.metrics.coverage import Coverage
-from streamdeid.pair import SIDES
+from streamdeid.pair import Pair
 from streamdeid.report.timeline import Timeline
 from streamdeid.score import Score
 from streamdeid.sources.pairing import FramePairs
 
 _AHEAD: Final = 4  # frame pairs that are decoded before they are asked for, at most
 _QUEUE_BYTES: Final = 64 * 2**20  # of pictures that wait in one place: 5 pairs of 1920x1080
+_BLOCK: Final = 160  # pairs: I3D tells something of 64 that follow each other, and of each 8 more
+_BLOCK_BYTES: Final = 512 * 2**20  # 146 pairs of 640x480, 43 of 1920x1080
 _LOOK_EVERY_S: Final = 0.1  # for a stop, while no pair comes
 _TELL_EVERY_S: Final = 0.5
 _TELL_SHARE: Final = 20  # telling takes a twentieth of the time at most
@@ -38,9 +41,15 @@ class Run:
         began: `perf_counter` when the evaluation began.
         on_progress: called in the driving thread.
         stop: set it to end early.
+        crowding: what to do when pairs come faster than they are analysed.
 
     Attributes:
+        attend: called in the driving thread before each pair, and every tenth of a second while
+            none comes.
         notes: sentences about what broke off the run.
+        analysed: pairs so far.
+        time_s: seconds of the original that they cover.
+        lag_s: seconds that the last pair had waited to be analysed.
     """
 
     def __init__(
@@ -52,8 +61,13 @@ class Run:
         began: float,
         on_progress: OnProgress | None,
         stop: Event,
+        crowding: Crowding = "wait",
     ) -> None:
+        self.attend: Callable[[], None] = _nothing
         self.notes: list[str] = []
+        self.analysed = 0
+        self.time_s = 0.0
+        self.lag_s = 0.0
         self._root = root
         self._pairs = pairs
         self._duration = duration
@@ -61,8 +75,10 @@ class Run:
         self._tell_at = began + _TELL_EVERY_S
         self._on_progress = on_progress
         self._stop = stop
-        self._analysed = 0
-        self._time_s = 0.0
+        self._crowding: Crowding = crowding
+        self._enough = False
+        self._behind = 0
+        self._lanes: Lanes | None = None
         self._waited_s = 0.0
 
     def drive(self, rows: Path | None = None) -> bool:
@@ -90,23 +106,27 @@ class Run:
             self._ended = perf_counter()
         return False
 
+    def finish(self) -> None:
+        """End as if the videos ended here; for whoever attends."""
+        self._enough = True
+
+    def mark(self, do: Callable[[Branch[Any, Any]], None]) -> None:
+        """Call `do` with every branch, in its thread, after the pairs analysed so far."""
+        if self._lanes is not None:
+            self._lanes.mark(do)
+
+    def accounts(self) -> Pair[Account]:
+        """What became of each side's frames so far."""
+        return accounts_of(self._pairs, self.analysed, self._behind)
+
     def scores(self, *, live: bool = False) -> list[Score]:
         """What the metrics of all branches say now; of `live` ones, those that say it at once."""
         return [score for branch in self._root.walk() for score in branch.scores(live=live)]
 
     def coverage(self) -> dict[str, Any]:
         """Which frames were read, which were paired, and in which of them a face was found."""
-        counts = {"frames": self._pairs.read, "unpaired": self._pairs.unpaired}
-        counts["corrupt"] = self._pairs.corrupt
-        record: dict[str, Any] = {"paired": self._analysed, "original": {}, "deidentified": {}}
-        for branch in self._root.walk():
-            for metric in branch.metrics:
-                if isinstance(metric, Coverage):
-                    record = metric.to_record()
-        for side in SIDES:
-            of_side = {name: dict(pair.items())[side] for name, pair in counts.items()}
-            record[side] = of_side | record[side]
-        return record
+        ended = self.accounts().map(lambda account: account.closed("ended"))
+        return coverage_of(self._root, self.analysed, ended)
 
     def performance(self) -> dict[str, Any]:
         """How long it took, and where; stages work side by side, so theirs do not add up.
@@ -120,7 +140,7 @@ class Run:
             seconds[name] = seconds.get(name, 0.0) + branch.seconds
         return {
             "wall_s": self._ended - self._began,
-            "pairs_per_s": self._analysed / analysis if analysis > 0 else 0.0,
+            "pairs_per_s": self.analysed / analysis if analysis > 0 else 0.0,
             "peak_rss_mb": peak_rss_mb(),
             "seconds": seconds,
         }
@@ -137,29 +157,43 @@ class Run:
     def _analyse(self, timeline: Timeline | None) -> bool:
         self._flowing = perf_counter()
         stopped = False
-        deep, far = self._depth(DEPTH), self._depth(_AHEAD)
-        with Lanes(self._root, deep) as lanes, ReadAhead(self._pairs, far) as ahead:
+        deep = self._depth(DEPTH)
+        with (
+            Lanes(self._root, deep) as lanes,
+            ReadAhead(self._pairs, self._ahead(), self._crowding) as ahead,
+        ):
+            self._lanes = lanes
             try:
                 for pair in ahead.or_none(_LOOK_EVERY_S):
+                    self._behind = ahead.dropped
                     if self._stop.is_set():
                         stopped = True
                         self.notes.append("The run was stopped before the end.")
+                    if stopped or self._enough:
                         self._pairs.stop()
                         break
                     self._tell()
+                    self.attend()
                     if pair is None:
                         continue
-                    if pair.original.after_gap or pair.deidentified.after_gap:
+                    if any(frame.after_gap for _, frame in pair.items()) or ahead.after_gap:
                         lanes.reset()
-                    self._time_s = float(self._pairs.time(pair))
+                    self.time_s, self.lag_s = float(self._pairs.time(pair)), ahead.age_s
                     if timeline is not None:
-                        timeline.append(self._analysed, {"time_s": self._time_s})
+                        timeline.append(self.analysed, {"time_s": self.time_s})
                     lanes.push(pair)
-                    self._analysed += 1
+                    self.analysed += 1
             finally:
                 self._waited_s = ahead.waited_s
             lanes.finish()
+        self._behind = ahead.dropped
         return not stopped
+
+    def _ahead(self) -> int:
+        """How many frame pairs may wait to be analysed."""
+        if self._crowding != "blocks":
+            return self._depth(_AHEAD)
+        return max(min(_BLOCK, _BLOCK_BYTES // max(self._pairs.bytes_each, 1)), 1)
 
     def _depth(self, most: int) -> int:
         """How many frame pairs may wait in one place: fewer of very large ones, and at least 1."""
@@ -171,8 +205,8 @@ class Run:
             return
         self._on_progress(
             Progress(
-                self._analysed,
-                self._time_s,
+                self.analysed,
+                self.time_s,
                 self._duration,
                 now - self._began,
                 tuple(self.scores(live=True)),
@@ -180,6 +214,10 @@ class Run:
         )
         told = perf_counter()
         self._tell_at = told + max(_TELL_EVERY_S, _TELL_SHARE * (told - now))
+
+
+def _nothing() -> None:
+    """What nobody who attends does."""
 
 
 def peak_rss_mb() -> float | None:
