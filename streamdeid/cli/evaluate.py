@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
 
 from streamdeid.cli.options import (
     A_VIDEO,
+    checkpoint_options,
     expression_options,
     frame_options,
     model_options,
@@ -27,11 +29,18 @@ from streamdeid.cli.sections import SectionCommand
 @click.argument("original", type=A_VIDEO)
 @click.argument("deidentified", type=A_VIDEO)
 @output_options
+@checkpoint_options
 @reference_options
 @frame_options
 @expression_options
 @model_options
-def evaluate(original: str, deidentified: str, **options: Any) -> None:
+def evaluate(
+    original: str,
+    deidentified: str,
+    checkpoint: Path | None,
+    checkpoint_every_s: float,
+    **options: Any,
+) -> None:
     """Say how much of the person is left in a de-identified video.
 
     ORIGINAL and DEIDENTIFIED are videos that FFmpeg reads. They are joined by time: frame rates,
@@ -45,7 +54,16 @@ def evaluate(original: str, deidentified: str, **options: Any) -> None:
     from streamdeid.cli.evaluation import Evaluation
     from streamdeid.engine.evaluate import evaluate as evaluate_videos
 
-    evaluation = Evaluation.of_options([original, deidentified], **options)
-    work = partial(evaluate_videos, original, deidentified, evaluation.settings)
+    evaluation = Evaluation.of_options(
+        [original, deidentified], **options, more_outputs={"--checkpoint": checkpoint}
+    )
+    work = partial(
+        evaluate_videos,
+        original,
+        deidentified,
+        evaluation.settings,
+        checkpoint=checkpoint,
+        checkpoint_every_s=checkpoint_every_s,
+    )
     code = evaluation.run(lambda listener, stop: work(on_progress=listener, stop=stop))
     click.get_current_context().exit(code)

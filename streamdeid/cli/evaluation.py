@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from threading import Event
 from typing import Any, TypeAlias
@@ -43,6 +44,7 @@ class Evaluation:
         as_json: print it as JSON in place of the table.
         conditions: each that holds makes the exit code 1.
         quiet: say nothing but errors.
+        more_outputs: other files that are written, by the option that names each.
     """
 
     settings: Settings
@@ -51,6 +53,7 @@ class Evaluation:
     as_json: bool
     conditions: Sequence[Condition]
     quiet: bool
+    more_outputs: Mapping[str, Path | None] = field(default_factory=dict)
 
     def run(self, work: Work) -> int:
         """Do the work; the exit code.
@@ -78,6 +81,7 @@ class Evaluation:
         as_json: bool,
         conditions: Sequence[Condition],
         quiet: bool,
+        more_outputs: Mapping[str, Path | None] | None = None,
         **choices: Any,
     ) -> Evaluation:
         """What the options of a command line ask for; `choices` are the settings."""
@@ -89,6 +93,7 @@ class Evaluation:
             as_json=as_json or output == Path(STANDARD_OUTPUT),
             conditions=conditions,
             quiet=quiet,
+            more_outputs=more_outputs or {},
         )
 
     @property
@@ -102,7 +107,11 @@ class Evaluation:
 
     def _check(self) -> None:
         """Find out now what would spoil the results at the end."""
-        outputs = {"--output": self._file, "--timeline": self.settings.timeline}
+        outputs = {
+            "--output": self._file,
+            "--timeline": self.settings.timeline,
+            **self.more_outputs,
+        }
         given = [(flag, path) for flag, path in outputs.items() if path is not None]
         for flag, path in given:
             for other in self.inputs:
@@ -112,8 +121,9 @@ class Evaluation:
                         f"{shown_name(str(other))}."
                     )
             check_writable(path, flag)
-        if len(given) == 2 and _same_file(given[0][1], given[1][1]):
-            raise OutputError(f"--output and --timeline are the same file, {given[0][1]}.")
+        for (flag, path), (other_flag, other) in combinations(given, 2):
+            if _same_file(path, other):
+                raise OutputError(f"{flag} and {other_flag} are the same file, {path}.")
         for condition in self.conditions:
             condition.check_name(score_names())
             self._check_measured(condition)

@@ -32,6 +32,8 @@ class FileName(click.Path):
 
 A_PATH: Final = FileName(path_type=Path)
 A_VIDEO: Final = FileName()
+UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+DURATION: Final = re.compile(r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,9})?) ?(?P<unit>[smhd]?)")
 SECONDS: Final = re.compile(
     r"[+-]?(?:[0-9]{1,18}/[0-9]{1,18}|[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})"
 )
@@ -48,6 +50,15 @@ def seconds_or_auto(text: str) -> Fraction | Literal["auto"]:
         return Fraction(text)
     except (ValueError, ZeroDivisionError):
         raise click.BadParameter(f"{text!r} is neither a number of seconds nor 'auto'.") from None
+
+
+def duration(text: str) -> float:
+    """A time above 0 in seconds: 10, 2.5s, 30m, 12h or 7d."""
+    match = DURATION.fullmatch(text.strip())
+    seconds = float(match["number"]) * UNITS[match["unit"]] if match else 0.0
+    if seconds <= 0:
+        raise click.BadParameter(f"{text!r} is no time above 0, such as 10s, 2.5m, 12h or 7d.")
+    return seconds
 
 
 def metric_names(text: str) -> tuple[str, ...]:
@@ -101,7 +112,7 @@ models_dir_option = option(
     "[default: $STREAMDEID_MODELS, or else the models that came with streamdeid]",
 )
 
-output_options = together(
+report_options = together(
     option(
         "-o",
         "--output",
@@ -109,13 +120,6 @@ output_options = together(
         metavar="FILE",
         section="Results",
         help="Write the report as JSON; - for standard output.",
-    ),
-    option(
-        "--timeline",
-        type=A_PATH,
-        metavar="FILE",
-        section="Results",
-        help="Write a row per frame pair while they are analysed: .csv, .jsonl or .parquet.",
     ),
     option(
         "--fail-if",
@@ -135,6 +139,36 @@ output_options = together(
         help="Print the report as JSON in place of the table.",
     ),
     option("-q", "--quiet", is_flag=True, section="Results", help="Say nothing but errors."),
+)
+
+timeline_option = option(
+    "--timeline",
+    type=A_PATH,
+    metavar="FILE",
+    section="Results",
+    help="Write a row per frame pair while they are analysed: .csv, .jsonl or .parquet.",
+)
+output_options = together(report_options, timeline_option)
+
+checkpoint_options = together(
+    option(
+        "--checkpoint",
+        type=A_PATH,
+        metavar="FILE",
+        section="Results",
+        help="Keep the state of the run in this file, which `streamdeid merge` takes. It holds no "
+        "frames, but the mean embedding of each side's faces: guard it as the videos.",
+    ),
+    option(
+        "--checkpoint-every",
+        "checkpoint_every_s",
+        type=duration,
+        default="30s",
+        show_default=True,
+        metavar="TIME",
+        section="Results",
+        help="How often; it is always written at the end.",
+    ),
 )
 
 reference_options = together(

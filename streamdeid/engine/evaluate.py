@@ -14,7 +14,9 @@ from typing import Any, Final, TypeAlias
 from streamdeid.engine.events import OnProgress, Progress
 from streamdeid.engine.models import Models
 from streamdeid.engine.plan import plan
+from streamdeid.engine.recorder import Course, Recorder
 from streamdeid.engine.run import Run
+from streamdeid.engine.run_state import moment, range_of
 from streamdeid.errors import SettingsError
 from streamdeid.pair import Pair
 from streamdeid.report.report import Report
@@ -38,6 +40,8 @@ def evaluate(
     *,
     on_progress: OnProgress | None = None,
     stop: Event | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every_s: float = 30.0,
 ) -> Report:
     """Measure how far `deidentified` hides the person in `original`, in one pass over both.
 
@@ -48,6 +52,9 @@ def evaluate(
         settings: what to measure and how; None: the defaults.
         on_progress: called about twice a second, in the calling thread.
         stop: set it, from any thread, to end early with a report of what was seen so far.
+        checkpoint: file for the state of the run, which `streamdeid merge` takes; it is written
+            every `checkpoint_every_s`, and at the end. Frame pairs are drawn by the names of the
+            videos then, too, so that runs over different ones draw different pairs.
 
     Returns:
         The report. If the run was stopped or broke off, or OpenFace did, its `complete` is False
@@ -57,13 +64,17 @@ def evaluate(
         InputError: a video, a reference picture or a setting cannot be used, or the videos have
             no moment in common.
         ModelError, RuntimeMissingError: a model cannot be loaded.
-        OutputError: the timeline cannot be opened.
+        OutputError: the timeline cannot be opened, or the last state not be written.
     """
     began = perf_counter()
     _check(Pair(original, deidentified))
     settings = settings or Settings()
     models = Models(settings)
-    root = plan(settings, models, Pair(_file(original), _file(deidentified)))
+    first_index = 0
+    if checkpoint is not None:
+        names = [_name_of(video) for video in (original, deidentified)]
+        first_index = range_of(*names, str(settings.offset_s))
+    root = plan(settings, models, Pair(_file(original), _file(deidentified)), first_index)
     with ExitStack() as stack:
         stack.callback(root.close)
         sources = Pair(_open(original, stack), _open(deidentified, stack))
@@ -82,18 +93,42 @@ def evaluate(
             on_progress=on_progress,
             stop=stop or Event(),
         )
+        streams = {
+            **{name: stream_record(source) for name, source in sources.items()},
+            "offset": finding or {"seconds": float(offset), "found": False},
+        }
+        recorder = None
+        if checkpoint is not None:
+            course = Course(
+                settings=settings.to_record(),
+                models=models.records(),
+                streams=streams,
+                first_index=first_index,
+                earlier=None,
+                began=moment(),
+            )
+            recorder = stack.enter_context(
+                Recorder(
+                    run,
+                    root,
+                    course,
+                    Path(checkpoint),
+                    checkpoint_every_s,
+                    lambda: (*notes, *run.notes),
+                )
+            )
+            run.attend = recorder.attend
         complete = run.drive(settings.timeline)
         faults = [stage.fault for stage in root.programs() if stage.fault is not None]
+        if recorder is not None:
+            recorder.finish(complete=complete and not faults)
         coverage = run.coverage()
         if complete:
             notes += _lonely(coverage)
         return Report(
             complete=complete and not faults,
             scores=tuple(run.scores()),
-            streams={
-                **{name: _stream(source) for name, source in sources.items()},
-                "offset": finding or {"seconds": float(offset), "found": False},
-            },
+            streams=streams,
             coverage=coverage,
             models=(*models.records(), *(stage.record() for stage in root.programs())),
             settings=settings.to_record(),
@@ -131,6 +166,10 @@ def _file(video: Video) -> Path | None:
     if isinstance(video, str | os.PathLike) and scheme_of(os.fspath(video)) == "file":
         return local_path(video)
     return None
+
+
+def _name_of(video: Video) -> str:
+    return str(video) if isinstance(video, str | os.PathLike) else video.info.uri
 
 
 def _open(video: Video, stack: ExitStack) -> Source:
@@ -192,7 +231,8 @@ def _common_duration(sources: Pair[Source], offset: Fraction) -> float | None:
     return max(float(min(a, b - offset)), 0.0)
 
 
-def _stream(source: Source) -> dict[str, object]:
+def stream_record(source: Source) -> dict[str, object]:
+    """What a video says of itself, as the report holds it."""
     info = source.info
     return {
         "uri": info.uri,
