@@ -57,6 +57,7 @@ HOMES: dict[str, set[str]] = {
     "click": {"cli"},
     "rich": {"cli", "report.to_terminal", "report.expression_table", "report.page"},
     "pyarrow": {"report.rows"},
+    "prometheus_client": {"engine.serving"},
     "PIL": {"sources", "engine.covering"},
     "numpy": {
         "frame",
@@ -68,7 +69,7 @@ HOMES: dict[str, set[str]] = {
         "stats",
         "engine",
     },
-    "subprocess": {"stages.action_units"},
+    "subprocess": {"stages.action_units", "engine.alert_actions"},
     "multiprocessing": set(),
     "pickle": set(),
 }

@@ -44,7 +44,11 @@ class Evaluation:
         as_json: print it as JSON in place of the table.
         conditions: each that holds makes the exit code 1.
         quiet: say nothing but errors.
+        output_flag: the option that names `output`.
         more_outputs: other files that are written, by the option that names each.
+        progress: show how far it is.
+        table: show the report as a table at the end.
+        more_conditions: whose scores must be measured as well: those of alerts.
     """
 
     settings: Settings
@@ -53,7 +57,11 @@ class Evaluation:
     as_json: bool
     conditions: Sequence[Condition]
     quiet: bool
+    output_flag: str = "--output"
     more_outputs: Mapping[str, Path | None] = field(default_factory=dict)
+    progress: bool = True
+    table: bool = True
+    more_conditions: Sequence[Condition] = ()
 
     def run(self, work: Work) -> int:
         """Do the work; the exit code.
@@ -63,7 +71,7 @@ class Evaluation:
         """
         self._check()
         with stop_on_signals(quiet=self.quiet) as stop:
-            with display(Terminal(stderr=True), quiet=self.quiet) as listener:
+            with display(Terminal(stderr=True), quiet=self.quiet or not self.progress) as listener:
                 report = work(listener, stop)
             try:
                 if self._file is not None:
@@ -99,7 +107,7 @@ class Evaluation:
     @property
     def shows_table(self) -> bool:
         """The results are shown to a person."""
-        return not (self.quiet or self.as_json)
+        return self.table and not (self.quiet or self.as_json)
 
     @property
     def _file(self) -> Path | None:
@@ -108,7 +116,7 @@ class Evaluation:
     def _check(self) -> None:
         """Find out now what would spoil the results at the end."""
         outputs = {
-            "--output": self._file,
+            self.output_flag: self._file,
             "--timeline": self.settings.timeline,
             **self.more_outputs,
         }
@@ -124,17 +132,18 @@ class Evaluation:
         for (flag, path), (other_flag, other) in combinations(given, 2):
             if _same_file(path, other):
                 raise OutputError(f"{flag} and {other_flag} are the same file, {path}.")
-        for condition in self.conditions:
-            condition.check_name(score_names())
-            self._check_measured(condition)
-            self._check_reference(condition)
+        for flag, conditions in (("--fail-if", self.conditions), ("--alert", self.more_conditions)):
+            for condition in conditions:
+                condition.check_name(score_names())
+                self._check_measured(condition, flag)
+                self._check_reference(condition, flag)
 
-    def _check_measured(self, condition: Condition) -> None:
+    def _check_measured(self, condition: Condition, flag: str) -> None:
         for metric, beginnings in METRICS.items():
             if condition.name.startswith(beginnings) and metric not in self.settings.metrics:
                 metrics = ",".join((*self.settings.metrics, metric))
                 raise SettingsError(
-                    f"--fail-if '{condition}' needs a score that is not measured: "
+                    f"{flag} '{condition}' needs a score that is not measured: "
                     f"give --metrics {metrics}."
                 )
         both = "expression" in self.settings.metrics and self.settings.au_source == "both"
@@ -144,14 +153,14 @@ class Evaluation:
                 "expression --au-source both."
             )
 
-    def _check_reference(self, condition: Condition) -> None:
+    def _check_reference(self, condition: Condition, flag: str) -> None:
         for who, images in (
             ("source", self.settings.source_images),
             ("target", self.settings.target_images),
         ):
             if f"_{who}." in condition.name and not images:
                 raise SettingsError(
-                    f"--fail-if '{condition}' needs to know the {who}: give --{who}-image, too."
+                    f"{flag} '{condition}' needs to know the {who}: give --{who}-image, too."
                 )
 
     def _print(self, report: Report) -> None:

@@ -16,6 +16,7 @@ from streamdeid.report.printable import escaped, printable
 
 HOMES: Final = {
     "evaluate": "streamdeid.cli.evaluate",
+    "watch": "streamdeid.cli.watch",
     "merge": "streamdeid.cli.merge",
     "demo": "streamdeid.cli.demo",
     "models": "streamdeid.cli.models",

@@ -105,7 +105,7 @@ def figures(scores: tuple[Score, ...]) -> list[str]:
     """The few scores worth watching, in words."""
     found = {score.name: score for score in scores if score.value is not None}
     return [
-        f"{label}{_kind(found[name])} {_value(found[name])}"
+        f"{label}{score_kind(found[name])} {score_value(found[name])}"
         for name, label in FIGURES.items()
         if name in found
     ]
@@ -132,10 +132,11 @@ def _pace(progress: Progress) -> list[str]:
     return parts
 
 
-def _kind(score: Score) -> str:
+def score_kind(score: Score) -> str:
     """OpenFace's values on the way are others than those at the end."""
     return " (online values)" if score.details.get("values") == "online" else ""
 
 
-def _value(score: Score) -> str:
+def score_value(score: Score) -> str:
+    """A score that has a value, as it is shown: 12.3%, or 0.456."""
     return f"{score.value:.1%}" if score.unit == "rate" else f"{score.value:.3f}"

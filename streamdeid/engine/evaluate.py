@@ -67,7 +67,7 @@ def evaluate(
         OutputError: the timeline cannot be opened, or the last state not be written.
     """
     began = perf_counter()
-    _check(Pair(original, deidentified))
+    check_videos(Pair(original, deidentified))
     settings = settings or Settings()
     models = Models(settings)
     first_index = 0
@@ -78,8 +78,8 @@ def evaluate(
     with ExitStack() as stack:
         stack.callback(root.close)
         sources = Pair(_open(original, stack), _open(deidentified, stack))
-        notes = _warnings(Pair(original, deidentified))
-        offset, finding = _offset(settings, Pair(original, deidentified))
+        notes = same_file_notes(Pair(original, deidentified))
+        offset, finding = find_offset(settings, Pair(original, deidentified))
         if finding is not None:
             notes.append(str(finding["note"]))
             if on_progress is not None:
@@ -124,7 +124,7 @@ def evaluate(
             recorder.finish(complete=complete and not faults)
         coverage = run.coverage()
         if complete:
-            notes += _lonely(coverage)
+            notes += lonely_notes(coverage)
         return Report(
             complete=complete and not faults,
             scores=tuple(run.scores()),
@@ -143,7 +143,7 @@ def evaluate(
         )
 
 
-def _check(videos: Pair[Video]) -> None:
+def check_videos(videos: Pair[Video]) -> None:
     """Refuse what is no video before models are loaded and files opened."""
     for name, video in (("original", videos.original), ("de-identified", videos.deidentified)):
         if not isinstance(video, str | os.PathLike) and not all(
@@ -177,7 +177,9 @@ def _open(video: Video, stack: ExitStack) -> Source:
     return stack.enter_context(source)
 
 
-def _offset(settings: Settings, videos: Pair[Video]) -> tuple[Fraction, dict[str, object] | None]:
+def find_offset(
+    settings: Settings, videos: Pair[Video]
+) -> tuple[Fraction, dict[str, object] | None]:
     """The shift between the videos and, if it was looked for, what was found."""
     if settings.offset_s != "auto":
         return settings.offset_s, None
@@ -198,7 +200,8 @@ def _offset(settings: Settings, videos: Pair[Video]) -> tuple[Fraction, dict[str
     }
 
 
-def _warnings(videos: Pair[Video]) -> list[str]:
+def same_file_notes(videos: Pair[Video]) -> list[str]:
+    """A sentence if both videos are one file."""
     paths = [video for _, video in videos.items() if isinstance(video, str | os.PathLike)]
     files = [local_path(path) for path in paths]
     if len(files) == 2 and all(file.exists() for file in files) and files[0].samefile(files[1]):
@@ -209,7 +212,7 @@ def _warnings(videos: Pair[Video]) -> list[str]:
     return []
 
 
-def _lonely(coverage: dict[str, Any]) -> list[str]:
+def lonely_notes(coverage: dict[str, Any]) -> list[str]:
     """A sentence for each side of whose frames more than a few found no partner."""
     return [
         f"{side['unpaired']} of {side['frames']} {name} frames found no partner within half a "

@@ -68,9 +68,18 @@ def settings_of(path: str | os.PathLike[str], choices: Mapping[str, Any]) -> Set
 
 
 def report_of(
-    root: Branch[Any, Any], runs: Sequence[RunState], settings: Settings, notes: Sequence[str]
+    root: Branch[Any, Any],
+    runs: Sequence[RunState],
+    settings: Settings,
+    notes: Sequence[str],
+    *,
+    live: bool = False,
 ) -> Report:
-    """The report of runs whose frames the metrics of `root` have seen."""
+    """The report of runs whose frames the metrics of `root` have seen.
+
+    Args:
+        live: with those scores only whose answer does not hold up a run.
+    """
     ended = [run.closed("ended") for run in runs]
     sides = Pair(
         reduce(Account.__add__, (run.sides.original for run in ended)),
@@ -85,7 +94,7 @@ def report_of(
         ]
     return Report(
         complete=all(run.complete for run in runs),
-        scores=tuple(score for branch in root.walk() for score in branch.scores()),
+        scores=tuple(score for branch in root.walk() for score in branch.scores(live=live)),
         streams=streams,
         coverage=coverage_of(root, paired, sides),
         models=tuple(runs[0].models),

@@ -50,6 +50,8 @@ class Run:
         analysed: pairs so far.
         time_s: seconds of the original that they cover.
         lag_s: seconds that the last pair had waited to be analysed.
+        blocks: how often pairs were left out between two blocks.
+        enough: whoever attends has ended it.
     """
 
     def __init__(
@@ -68,6 +70,8 @@ class Run:
         self.analysed = 0
         self.time_s = 0.0
         self.lag_s = 0.0
+        self.blocks = 0
+        self.enough = False
         self._root = root
         self._pairs = pairs
         self._duration = duration
@@ -76,7 +80,6 @@ class Run:
         self._on_progress = on_progress
         self._stop = stop
         self._crowding: Crowding = crowding
-        self._enough = False
         self._behind = 0
         self._lanes: Lanes | None = None
         self._waited_s = 0.0
@@ -108,7 +111,7 @@ class Run:
 
     def finish(self) -> None:
         """End as if the videos ended here; for whoever attends."""
-        self._enough = True
+        self.enough = True
 
     def mark(self, do: Callable[[Branch[Any, Any]], None]) -> None:
         """Call `do` with every branch, in its thread, after the pairs analysed so far."""
@@ -169,13 +172,14 @@ class Run:
                     if self._stop.is_set():
                         stopped = True
                         self.notes.append("The run was stopped before the end.")
-                    if stopped or self._enough:
+                    if stopped or self.enough:
                         self._pairs.stop()
                         break
                     self._tell()
                     self.attend()
                     if pair is None:
                         continue
+                    self.blocks += ahead.after_gap
                     if any(frame.after_gap for _, frame in pair.items()) or ahead.after_gap:
                         lanes.reset()
                     self.time_s, self.lag_s = float(self._pairs.time(pair)), ahead.age_s

@@ -1,0 +1,104 @@
+"""LineWriter: a line of JSON at a time, to a file or to standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from queue import Full, Queue
+from threading import Thread
+from types import TracebackType
+from typing import Any, Final, Self, TextIO
+
+from streamdeid.cli.console import forget_standard_output
+from streamdeid.errors import OutputError
+from streamdeid.report.to_json import STANDARD_OUTPUT
+
+LONGEST_END_S: Final = 2.0
+_MOST_WAITING: Final = 100
+
+
+class LineWriter:
+    """Writes records in a thread of its own: a reader that does not read holds nobody up.
+
+    Args:
+        path: of the file; "-" is standard output; None: nobody wants lines.
+        append: to what is there, instead of beginning anew.
+        tell: called with a sentence when lines cannot be written, once.
+        gone: called when whoever read standard output has gone.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        append: bool,
+        tell: Callable[[str], None],
+        gone: Callable[[], None],
+    ) -> None:
+        self._path = path
+        self._append = append
+        self._tell = tell
+        self._gone = gone
+        self._told = False
+        self._file: TextIO | None = None
+        self._queue: Queue[str | None] = Queue(_MOST_WAITING)
+        self._thread = Thread(target=self._write_all, name="lines", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Raises: OutputError if the file cannot be opened."""
+        if self._path is None:
+            return self
+        if self._path == Path(STANDARD_OUTPUT):
+            self._file = sys.stdout
+        else:
+            try:
+                self._file = self._path.open("a" if self._append else "w", encoding="utf-8")
+            except OSError as error:
+                raise OutputError(
+                    f"--output {self._path} cannot be written: {error.strerror}."
+                ) from error
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file is None:
+            return
+        with suppress(Full):
+            self._queue.put(None, timeout=LONGEST_END_S)
+        self._thread.join(LONGEST_END_S)
+        if self._file is not sys.stdout and not self._thread.is_alive():
+            with suppress(OSError):
+                self._file.close()
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Write a record soon."""
+        if self._file is None:
+            return
+        try:
+            self._queue.put_nowait(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+        except Full:
+            self._complain("lines are left out, because nobody reads them")
+
+    def _write_all(self) -> None:
+        while (line := self._queue.get()) is not None and self._file is not None:
+            try:
+                self._file.write(line)
+                self._file.flush()
+            except BrokenPipeError:
+                forget_standard_output()
+                self._gone()
+            except (OSError, ValueError) as error:
+                self._complain(str(getattr(error, "strerror", None) or error))
+
+    def _complain(self, why: str) -> None:
+        if not self._told:
+            self._told = True
+            self._tell(f"--output {self._path}: {why}.")
