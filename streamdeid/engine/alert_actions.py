@@ -38,18 +38,24 @@ class AlertActions:
             environment as STREAMDEID_EVENT. None: there is none.
         url: http or https; user name and password in it are sent as basic authorisation.
         tell: called with a sentence when something failed, in that thread.
+        longest_s: that a command or an answer may take.
 
     Raises:
         SettingsError: the URL is none.
     """
 
     def __init__(
-        self, command: Sequence[str] | None, url: str | None, tell: Callable[[str], None]
+        self,
+        command: Sequence[str] | None,
+        url: str | None,
+        tell: Callable[[str], None],
+        longest_s: float = LONGEST_S,
     ) -> None:
         self._command = command
         self._request = None if url is None else _request(url)
         self._shown = "" if url is None else redact(url)
         self._tell = tell
+        self._longest_s = longest_s
         self._stop = Event()
         self._queue: Queue[Mapping[str, Any]] = Queue(_MOST_WAITING)
         self._thread = Thread(target=self._work, name="alert-actions", daemon=True)
@@ -69,7 +75,7 @@ class AlertActions:
         """Let what was offered end, for 21 s at most."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join(2 * LONGEST_S + 1)
+            self._thread.join(2 * self._longest_s + 1)
 
     def _work(self) -> None:
         while not (self._stop.is_set() and self._queue.empty()):
@@ -100,10 +106,10 @@ class AlertActions:
             return
         try:
             with suppress(BrokenPipeError):
-                process.communicate(data, timeout=LONGEST_S)
+                process.communicate(data, timeout=self._longest_s)
         except subprocess.TimeoutExpired:
             _end(process)
-            self._tell(f"The command {name} of an alert was ended after {LONGEST_S:g} s.")
+            self._tell(f"The command {name} of an alert was ended after {self._longest_s:g} s.")
             return
         if process.returncode:
             self._tell(f"The command {name} of an alert failed with {process.returncode}.")
@@ -113,7 +119,7 @@ class AlertActions:
             request.full_url, data, dict(request.header_items()), method="POST"
         )
         try:
-            with urllib.request.urlopen(again, timeout=LONGEST_S):  # noqa: S310
+            with urllib.request.urlopen(again, timeout=self._longest_s):  # noqa: S310
                 return
         except urllib.error.HTTPError as error:
             error.close()

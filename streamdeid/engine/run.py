@@ -24,6 +24,7 @@ from streamdeid.sources.pairing import FramePairs
 
 _AHEAD: Final = 4  # frame pairs that are decoded before they are asked for, at most
 _QUEUE_BYTES: Final = 64 * 2**20  # of pictures that wait in one place: 5 pairs of 1920x1080
+_CROWD: Final = 30  # a second: frames that were held for a common clock come all at once
 _BLOCK: Final = 160  # pairs: I3D tells something of 64 that follow each other, and of each 8 more
 _BLOCK_BYTES: Final = 512 * 2**20  # 146 pairs of 640x480, 43 of 1920x1080
 _LOOK_EVERY_S: Final = 0.1  # for a stop, while no pair comes
@@ -196,7 +197,7 @@ class Run:
     def _ahead(self) -> int:
         """How many frame pairs may wait to be analysed."""
         if self._crowding != "blocks":
-            return self._depth(_AHEAD)
+            return self._depth(_AHEAD if self._crowding == "wait" else _CROWD)
         return max(min(_BLOCK, _BLOCK_BYTES // max(self._pairs.bytes_each, 1)), 1)
 
     def _depth(self, most: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from streamdeid.engine.accounts import Account
@@ -42,6 +42,10 @@ class SideStatus:
         age = health.last_frame_age_s
         up = health.connected and age is not None and age < STALE_S
         return cls(account, live=True, up=up, fps_in=health.fps_in, last_frame_age_s=age)
+
+    def closed(self, *, up: bool) -> SideStatus:
+        """The same when the run has ended."""
+        return replace(self, account=self.account.closed("ended"), up=up)
 
     def to_record(self) -> dict[str, Any]:
         """As JSON values."""

@@ -19,7 +19,7 @@ from streamdeid.engine.status import Event, SideStatus, Status
 from streamdeid.engine.windows import pane_length
 from streamdeid.errors import SettingsError
 from streamdeid.metrics.coverage import Coverage
-from streamdeid.pair import Pair
+from streamdeid.pair import SIDES, Pair
 from streamdeid.score import Score
 from streamdeid.sources.connecting import Transport
 from streamdeid.sources.health import Health, WhenBehind
@@ -143,7 +143,7 @@ class Watcher:
 
     def end(self) -> None:
         """Tell the last status; the run has ended."""
-        self._look(monotonic())
+        self._tell_notes()
         self._on_line(self.status(events=True, last=True))
 
     def raised(self) -> dict[str, bool]:
@@ -192,14 +192,20 @@ class Watcher:
     def sides(self, *, last: bool = False) -> Pair[SideStatus]:
         """How both streams are, and what became of their frames."""
         accounts = self._run.accounts()
-        if last:
-            accounts = accounts.map(lambda account: account.closed("ended"))
         before = self._earlier.sides if self._earlier else Pair(Account(), Account())
-        return Pair(
+        sides = Pair(
             SideStatus.of(before.original + accounts.original, _health(self._sources.original)),
             SideStatus.of(
                 before.deidentified + accounts.deidentified, _health(self._sources.deidentified)
             ),
+        )
+        if not last:
+            return sides
+        # Streams are closed by now: they are told as they were.
+        down = Pair(*(self._down.get(name, False) for name in SIDES))
+        return Pair(
+            sides.original.closed(up=not down.original),
+            sides.deidentified.closed(up=not down.deidentified),
         )
 
     def _count(self, span_s: float) -> int:
@@ -239,6 +245,9 @@ class Watcher:
                 self._down[name] = not side.up
                 what = "gives frames again" if side.up else "gives no frames"
                 self.tell("up" if side.up else "down", f"The {name} stream {what}.", side=name)
+        self._tell_notes()
+
+    def _tell_notes(self) -> None:
         for note in self._run.notes[self._noted :]:
             self._noted += 1
             self.tell("note", note)

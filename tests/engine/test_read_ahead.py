@@ -10,13 +10,15 @@ import time
 import traceback
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamdeid.engine.read_ahead import ReadAhead
+from streamdeid.engine.read_ahead import Crowding, ReadAhead
 from streamdeid.sources.arrays import ArraySource
 from streamdeid.sources.pairing import pair_frames
 
@@ -254,3 +256,68 @@ def test_looking_around_an_error_comes_in_its_place_even_if_it_is_a_timeout() ->
 
     with ReadAhead(items(), 1) as ahead, pytest.raises(TimeoutError, match="silent"):
         assert list(ahead.or_none(5)) == [1]
+
+
+def given_while_slow(crowding: Crowding, pace: int, depth: int = 4) -> tuple[list[int], list[int]]:
+    """What is taken of 60 items while `pace` come for each that is taken, and before which of
+    them a block begins."""
+    room, asked = threading.Semaphore(0), threading.Semaphore(0)
+
+    def items() -> Iterator[int]:
+        for number in range(60):
+            asked.release()  # the item before it has been put
+            room.acquire()
+            yield number
+        asked.release()
+
+    taken, begun = [], []
+    with ReadAhead(items(), depth, crowding) as ahead:
+        asked.acquire()
+        for _ in range(60 // pace):
+            for _ in range(pace):
+                room.release()
+                asked.acquire()
+            taken.append(next(ahead))
+            if ahead.after_gap:
+                begun.append(taken[-1])
+        for item in ahead:
+            taken.append(item)
+            if ahead.after_gap:
+                begun.append(item)
+        assert len(taken) + ahead.dropped == 60
+    assert taken == sorted(set(taken))
+    return taken, begun
+
+
+@pytest.mark.parametrize("crowding", ["drop-oldest", "drop-newest"])
+def test_items_that_come_too_fast_are_dropped_evenly(crowding: Crowding) -> None:
+    taken, begun = given_while_slow(crowding, 3)
+    steps = [after - before for before, after in pairwise(taken)]
+    assert begun == []
+    assert 15 <= len(taken) <= 28
+    assert max(steps) <= 4
+
+
+def test_between_blocks_items_are_dropped_and_within_they_follow_each_other() -> None:
+    taken, begun = given_while_slow("blocks", 3, depth=8)
+    gaps = [after for before, after in pairwise(taken) if after != before + 1]
+    assert gaps == begun
+    assert begun
+    starts = [0, *(taken.index(first) for first in begun), len(taken)]
+    lengths = [after - before for before, after in pairwise(starts)]
+    assert min(lengths[:-1]) >= 8  # at least as many as there is room for
+
+
+def test_no_item_is_dropped_while_there_is_room() -> None:
+    for crowding in get_args(Crowding):
+        with ReadAhead(range(5), 8, crowding) as ahead:
+            time.sleep(0.05)
+            assert list(ahead) == [0, 1, 2, 3, 4]
+            assert ahead.dropped == 0
+
+
+def test_what_was_taken_tells_how_long_it_had_waited() -> None:
+    with ReadAhead(range(3), 2) as ahead:
+        time.sleep(0.2)
+        next(ahead)
+        assert 0.1 < ahead.age_s < 5
