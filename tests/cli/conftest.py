@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image as PillowImage
 
 from streamdeid.cli.demo import demo_clip
 from streamdeid.cli.main import main
+from tests.sources.conftest import RtspServer
+from tests.sources.conftest import gstreamer as gstreamer
 from tests.videos import Image, numbered_images, write_video
 
 FRAMES = 12
+LOGIN = "anna:s3cret"
 
 Run = Callable[..., Result]
 
@@ -113,3 +117,57 @@ def is_one_sentence(text: str) -> bool:
     """One line from the program itself, without a trace of its code."""
     lines = text.strip().splitlines()
     return len(lines) == 1 and lines[0].startswith("streamdeid: ") and lines[0].endswith(".")
+
+
+@pytest.fixture(scope="session")
+def face_stream(folder: Path, frames: list[Image]) -> Path:
+    """The clip forth and back, as H.264 for the RTSP server."""
+    return _for_server(folder / "face.h264", frames)
+
+
+@pytest.fixture(scope="session")
+def mirrored_stream(folder: Path, frames: list[Image]) -> Path:
+    """The same in a mirror."""
+    return _for_server(folder / "mirrored.h264", [image[:, ::-1] for image in frames])
+
+
+def _for_server(path: Path, images: Sequence[Image]) -> Path:
+    height, width = (side // 2 * 2 for side in images[0].shape[:2])
+    with av.open(str(path), "w", format="h264") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.thread_count = 1
+        # What the server needs: every frame for itself, in one slice, behind a delimiter.
+        stream.options = {
+            "preset": "ultrafast",
+            "tune": "zerolatency",
+            "x264-params": "aud=1:keyint=1:sliced-threads=0",
+        }
+        for image in [*images, *reversed(images)]:
+            picture = np.ascontiguousarray(image[:height, :width])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.fixture(scope="session")
+def faces(
+    gstreamer: None,  # noqa: ARG001
+    face_stream: Path,
+    mirrored_stream: Path,
+) -> Iterator[RtspServer]:
+    """A server behind a login: /original, /same, /mirrored at 10 frames a second, /fast at 30."""
+    slow = {"fps": 10}
+    server = RtspServer(
+        {
+            "/original": slow | {"file": face_stream},
+            "/same": slow | {"file": face_stream},
+            "/mirrored": slow | {"file": mirrored_stream},
+            "/fast": {"fps": 30, "file": face_stream},
+            "/fast-too": {"fps": 30, "file": face_stream},
+        },
+        login=LOGIN,
+    )
+    server.start()
+    yield server
+    server.kill()
