@@ -14,6 +14,7 @@ import click
 from streamdeid.cli.options import (
     A_VIDEO,
     checkpoint_options,
+    expression_options,
     frame_options,
     model_options,
     reference_options,
@@ -44,6 +45,7 @@ BEARABLE = ",".join(name for name in ("identity", "expression") if name in METRI
 @alert_options
 @reference_options
 @frame_options
+@expression_options
 @model_options
 def watch(original: str, deidentified: str, **options: Any) -> None:
     """Measure two videos while they are being made.

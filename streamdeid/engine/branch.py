@@ -7,7 +7,7 @@ from threading import Lock
 from time import perf_counter
 from typing import Any, Generic, TypeVar
 
-from streamdeid.engine.windows import Panes
+from streamdeid.engine.windows import Panes, merged
 from streamdeid.metrics.metric import Metric
 from streamdeid.report.timeline import Timeline
 from streamdeid.score import Score
@@ -44,7 +44,7 @@ class Branch(Generic[In, Out]):
         self.seconds = 0.0
         self._rows: Timeline | None = None
         self._index = 0
-        self._panes: Panes | None = None
+        self._panes: list[Panes] = []
         self._lock = Lock()  # between update and result: figures are read while the run goes on
 
     def step(self, item: In) -> list[Out]:
@@ -65,22 +65,20 @@ class Branch(Generic[In, Out]):
         with self._lock:
             return [score for metric in asked for score in metric.result()]
 
-    def keep_panes(self, count: int) -> None:
-        """From now on keep the last `count` panes, too; call it before anything was seen."""
-        self._panes = Panes(self.metrics, count)
+    def keep_panes(self, spans: int) -> None:
+        """From now on keep panes of so many spans, too; call it before anything was seen."""
+        self._panes = [Panes(self.metrics) for _ in range(spans)]
 
-    def turn_pane(self) -> None:
-        """Begin a new pane."""
-        if self._panes is not None:
-            with self._lock:
-                self._panes.turn()
-
-    def window(self, count: int) -> list[Metric[Any]]:
-        """What the live metrics have seen in the newest `count` panes; from any thread."""
-        if self._panes is None:
-            return []
+    def turn_pane(self, span: int) -> None:
+        """Begin a new pane of one span, of those numbered from 0."""
         with self._lock:
-            return self._panes.window(count)
+            self._panes[span].turn()
+
+    def window(self, span: int) -> list[Metric[Any]]:
+        """What the live metrics have seen of late, within one span; from any thread."""
+        with self._lock:
+            panes = self._panes[span].snapshot()
+        return merged(panes)
 
     def to_state(self) -> State:
         """What the metrics have seen; may be asked from any thread."""
@@ -141,8 +139,8 @@ class Branch(Generic[In, Out]):
             for observation in seen:
                 for metric in self.metrics:
                     metric.update(observation)
-                if self._panes is not None:
-                    self._panes.update(observation)
+                for panes in self._panes:
+                    panes.update(observation)
         if self._rows is not None:
             for observation in seen:
                 self._write_row(observation, self._rows)

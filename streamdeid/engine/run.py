@@ -173,11 +173,12 @@ class Run:
                     if self._stop.is_set():
                         stopped = True
                         self.notes.append("The run was stopped before the end.")
+                    else:
+                        self._tell()
+                        self.attend()
                     if stopped or self.enough:
                         self._pairs.stop()
                         break
-                    self._tell()
-                    self.attend()
                     if pair is None:
                         continue
                     self.blocks += ahead.after_gap

@@ -16,10 +16,18 @@ from streamdeid.pair import SIDES, Pair
 from streamdeid.stats import State, StateReader
 
 INCIDENTAL: Final = frozenset(
-    {"source_images", "target_images", "offset_s", "provider", "models_dir", "timeline"}
+    {
+        "source_images",
+        "target_images",
+        "offset_s",
+        "openface",
+        "provider",
+        "models_dir",
+        "timeline",
+    }
 )
-"""Settings that may differ between runs that are combined: what matters of the pictures is compared
-by the metrics, and of the models by their hashes."""
+"""Settings that may differ between runs that are combined: what matters of the pictures, and where
+action units come from, is compared by the metrics, and models by their hashes."""
 
 _RANGES: Final = 30
 _LENGTH: Final = 32

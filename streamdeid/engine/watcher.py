@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from threading import Lock
 from time import monotonic
 from typing import Any, Final, Literal
@@ -16,7 +17,7 @@ from streamdeid.engine.branch import Branch
 from streamdeid.engine.run import Run
 from streamdeid.engine.run_state import RunState, moment
 from streamdeid.engine.status import Event, SideStatus, Status
-from streamdeid.engine.windows import pane_length
+from streamdeid.engine.windows import PANES
 from streamdeid.errors import SettingsError
 from streamdeid.metrics.coverage import Coverage
 from streamdeid.pair import SIDES, Pair
@@ -106,10 +107,11 @@ class Watcher:
         self._on_event = on_event
         self._blocks = blocks
         self._watchmen = [Watchman(alert) for alert in watching.alerts]
-        spans = [watching.window_s, *(alert.over_s for alert in watching.alerts)]
-        self._pane_s = pane_length(spans)
+        spans = {watching.window_s, *(alert.over_s for alert in watching.alerts)}
+        self._spans = {span: number for number, span in enumerate(sorted(spans))}
+        self._turns = dict.fromkeys(spans, 0)
         for branch in self._branches:
-            branch.keep_panes(self._count(max(spans)))
+            branch.keep_panes(len(spans))
         self._live = any(isinstance(source, LiveSource) for _, source in sources.items())
         self._down: dict[str, bool] = {}
         self._lock = Lock()
@@ -117,8 +119,6 @@ class Watcher:
         self._noted = 0
         self._began = self._line_at = self._look_at = monotonic()
         self._line_at += watching.every_s
-        self._pane_at = self._pane_s
-        self._turned = 0
         self._rate: deque[tuple[float, int]] = deque()  # moment, pairs
 
     def attend(self) -> None:
@@ -128,12 +128,12 @@ class Watcher:
             self._look_at = now + LOOK_EVERY_S
             self._look(now)
         clock = now - self._began if self._live else self._run.time_s
-        if clock >= self._pane_at:
-            # After a pause there may be several panes in which nothing came.
-            self._pane_at += self._pane_s
-            self._turned += 1
-            self._judge(clock)
-            self._run.mark(Branch.turn_pane)
+        for span_s, number in self._spans.items():
+            # After a pause there may be several panes in which nothing came: one at each look.
+            if clock >= (self._turns[span_s] + 1) * span_s / PANES:
+                self._turns[span_s] += 1
+                self._judge(span_s, clock)
+                self._run.mark(partial(Branch.turn_pane, span=number))
         if now >= self._line_at:
             self._line_at = max(self._line_at + self._watching.every_s, now)
             self._on_line(self.status(events=True))
@@ -169,7 +169,7 @@ class Watcher:
             with self._lock:
                 told = tuple(self._events)
                 self._events.clear()
-        window, faces = self._window(self._count(self._watching.window_s))
+        window, faces = self._window(self._watching.window_s)
         earlier = self._earlier
         return Status(
             time=moment(),
@@ -208,22 +208,20 @@ class Watcher:
             sides.deidentified.closed(up=not down.deidentified),
         )
 
-    def _count(self, span_s: float) -> int:
-        return max(round(span_s / self._pane_s), 1)
-
-    def _window(self, count: int) -> tuple[list[Score], dict[str, Any]]:
-        metrics = [metric for branch in self._branches for metric in branch.window(count)]
+    def _window(self, span_s: float) -> tuple[list[Score], dict[str, Any]]:
+        number = self._spans[span_s]
+        metrics = [metric for branch in self._branches for metric in branch.window(number)]
         faces = [metric.to_record() for metric in metrics if isinstance(metric, Coverage)]
         return [s for metric in metrics for s in metric.result()], faces[0] if faces else {}
 
-    def _judge(self, clock: float) -> None:
-        for watchman in self._watchmen:
-            alert = watchman.alert
-            count = self._count(alert.over_s)
-            if self._turned < count:
-                continue  # a whole span has not been seen yet
-            scores, _ = self._window(count)
-            score = watchman.judge(scores, clock)
+    def _judge(self, span_s: float, clock: float) -> None:
+        """Judge the alerts that look back so far, once a whole span has been seen."""
+        watchmen = [one for one in self._watchmen if one.alert.over_s == span_s]
+        if not watchmen or self._turns[span_s] < PANES:
+            return
+        scores, _ = self._window(span_s)
+        for watchman in watchmen:
+            alert, score = watchman.alert, watchman.judge(scores, clock)
             if score is None:
                 continue
             details = {"alert": str(alert), "value": score.value, "count": score.count}

@@ -5,42 +5,31 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from copy import deepcopy
-from itertools import islice
 from typing import Any, Final
 
 from streamdeid.metrics.metric import Metric
 
-MOST_PANES: Final = 120
-SHORTEST_PANE_S: Final = 0.5
-LONGEST_PANE_S: Final = 5.0
-
-
-def pane_length(spans_s: Sequence[float]) -> float:
-    """Seconds of a pane, so that the shortest of these spans has ten and the longest 120 at most.
-
-    A window of n panes holds what came in the last n - 1 panes and in the one that is being filled:
-    its span less one pane, to its whole span. So ten make it exact to a tenth.
-    """
-    finest = max(min(spans_s) / 10, SHORTEST_PANE_S)
-    return max(min(finest, LONGEST_PANE_S), max(spans_s) / MOST_PANES)
+PANES: Final = 12
+"""Of a window, of which the newest is being filled: so it holds its span, or a twelfth less."""
 
 
 class Panes:
-    """Metrics over the newest observations, cut into panes that merge to windows of any length.
+    """Metrics over the newest observations of one span of time, cut into panes that merge.
+
+    A metric of all branches takes up to 140 KiB a pane, whatever was seen in it, and 1 to 4 ms to
+    merge, which a span of any length does eleven times.
 
     Only metrics that can be watched while a run goes on (`Metric.live`) are kept. The others are
-    those of features with a covariance of 1024 dimensions: a pane of one takes 32 MiB, a merge of
-    sixty 2 s, and what a minute of frames says of such a covariance is noise. The metrics that are
-    kept take 5 to 140 KiB a pane, whatever was seen in it, and a millisecond to merge.
+    those of features with a covariance of 1024 dimensions: a pane of one takes 32 MiB and a merge
+    40 ms, and what a minute of frames says of such a covariance is noise.
 
     Args:
         metrics: fresh ones; they are copied and not changed.
-        count: panes to keep, of which the newest is being filled.
     """
 
-    def __init__(self, metrics: Sequence[Metric[Any]], count: int) -> None:
+    def __init__(self, metrics: Sequence[Metric[Any]]) -> None:
         self._fresh = [deepcopy(metric) for metric in metrics if metric.live]
-        self._panes: deque[list[Metric[Any]]] = deque(maxlen=count)
+        self._panes: deque[list[Metric[Any]]] = deque(maxlen=PANES)
         self.turn()
 
     def update(self, observation: Any) -> None:
@@ -49,14 +38,19 @@ class Panes:
             metric.update(observation)
 
     def turn(self) -> None:
-        """Begin a new pane; the oldest is forgotten if there are as many as are to be kept."""
+        """Begin a new pane, and forget what is older than the span."""
         self._panes.append(deepcopy(self._fresh))
 
-    def window(self, count: int) -> list[Metric[Any]]:
-        """What the metrics say of the newest `count` panes: copies, which share nothing."""
-        whole = deepcopy(self._fresh)
-        newest = islice(self._panes, max(len(self._panes) - count, 0), None)
-        for pane in newest:
-            for metric, later in zip(whole, pane, strict=True):
-                metric.merge(later)
-        return whole
+    def snapshot(self) -> list[list[Metric[Any]]]:
+        """The panes, to be merged while the newest is being filled: nobody changes those before."""
+        *filled, newest = self._panes
+        return [deepcopy(self._fresh), *filled, deepcopy(newest)]
+
+
+def merged(panes: Sequence[Sequence[Metric[Any]]]) -> list[Metric[Any]]:
+    """What the metrics of all panes say together; those of the first pane are changed."""
+    whole, *later = panes
+    for pane in later:
+        for metric, other in zip(whole, pane, strict=True):
+            metric.merge(other)
+    return list(whole)

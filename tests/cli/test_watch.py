@@ -19,7 +19,11 @@ from typing import Any
 
 import pytest
 
+from streamdeid import Settings
 from streamdeid.engine.checkpoint import read_run
+from streamdeid.engine.status import Status
+from streamdeid.engine.watch import watch
+from streamdeid.engine.watcher import Watching
 from streamdeid.pair import SIDES
 from streamdeid.report.report import Report
 from tests.cli.conftest import LOGIN, Run, is_one_sentence
@@ -316,6 +320,76 @@ def test_a_file_and_the_same_file_served_live_get_the_same_scores(
     distances = [row["distance_between_sides"] for row in seen]
     twins = [known[row[picture]]["distance_between_sides"] for row in seen]
     assert sum(distances) / len(seen) == pytest.approx(sum(twins) / len(seen), abs=0.02)
+
+
+def test_an_analysis_that_is_too_slow_leaves_pairs_out_and_accounts_for_all(
+    faces: RtspServer,
+) -> None:
+    told: list[Status] = []
+
+    def slowly(status: Status) -> None:
+        told.append(status)
+        time.sleep(0.0 if status.last else 1.2)  # in the thread that drives the run
+
+    report = watch(
+        faces.url("/fast", LOGIN),
+        faces.url("/fast-too", LOGIN),
+        Settings(metrics="identity", provider="cpu"),
+        Watching(duration_s=6, every_s=2),
+        on_line=slowly,
+    )
+    assert report.complete
+    for status in told:
+        for _, side in status.sides.items():
+            assert_adds_up(side.account.to_record())
+    behind = report.coverage["original"]["skipped"]["behind"]
+    assert behind > 0
+    assert report.coverage["paired"] > 5
+    for side in SIDES:
+        assert_adds_up(report.coverage[side])
+    assert any(f"{behind} original frames were left out, one by one" in n for n in report.notes)
+
+
+def test_a_stream_that_goes_down_comes_back_and_is_given_up_at_last(
+    gstreamer: None,  # noqa: ARG001
+    face_stream: Path,
+    start: Start,
+    tmp_path: Path,
+) -> None:
+    mount = {"fps": 10, "file": face_stream}
+    server = RtspServer({"/a": mount, "/b": mount})
+    server.start()
+    lines, report = tmp_path / "lines.jsonl", tmp_path / "report.json"
+    words = ("-o", lines, "--every", "0.5s", "--report", report, "--metrics", "identity")
+    process = start(
+        "watch", server.url("/a"), server.url("/b"), *words, "--give-up-after", "3s", "-q"
+    )
+
+    def happened(kind: str) -> int:
+        return sum(event["kind"] == kind for line in lines_of(lines) for event in line["events"])
+
+    try:
+        wait_until(lambda: pairs_told(tmp_path) > 3, process)
+        server.kill()
+        wait_until(lambda: happened("down") == 2, process)
+        server.start()
+        wait_until(lambda: happened("up") == 2, process)
+        again = pairs_told(tmp_path)
+        wait_until(lambda: pairs_told(tmp_path) > again, process)
+        server.kill()
+        stdout, stderr = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+        server.kill()
+    assert process.returncode == 2
+    assert stdout == ""
+    assert is_one_sentence(stderr), stderr
+    written = Report.read(report)
+    assert not written.complete
+    assert any("was given up" in note for note in written.notes)
+    for side in SIDES:
+        assert written.coverage[side]["reconnects"] == 1
+        assert_adds_up(written.coverage[side])
 
 
 def test_two_files_are_watched_to_their_ends(run: Run, clip: Path, mirrored: Path) -> None:

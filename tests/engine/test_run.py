@@ -13,6 +13,7 @@ import pytest
 
 from streamdeid.engine.branch import Branch
 from streamdeid.engine.events import OnProgress, Progress
+from streamdeid.engine.read_ahead import Crowding
 from streamdeid.engine.run import Run
 from streamdeid.frame import FramePair, Image
 from streamdeid.sources.arrays import ArraySource
@@ -154,3 +155,71 @@ def test_fewer_pairs_wait_when_pictures_are_large(
     image = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (height, width, 3))
     run = run_of(pair_frames(*(ArraySource([image], frame_rate=25) for _ in range(2))))
     assert (run._depth(4), run._depth(3)) == (ahead, queue)
+
+
+class Slow(Nothing):
+    """A stage that takes its time, and remembers what it saw between two resets."""
+
+    def __init__(self) -> None:
+        self.blocks: list[list[int]] = [[]]
+
+    def push(self, item: FramePair) -> Iterable[FramePair]:
+        time.sleep(0.002)
+        self.blocks[-1].append(item.original.index)
+        return ()
+
+    def reset(self) -> None:
+        self.blocks.append([])
+
+
+def slow_run(stage: Slow, crowding: Crowding) -> Run:
+    run = Run(
+        Branch(stage),
+        pair_frames(slow(0.0005, 900), slow(0.0, 900)),
+        duration=None,
+        began=perf_counter(),
+        on_progress=None,
+        stop=threading.Event(),
+        crowding=crowding,
+    )
+    assert run.drive()
+    used = sum(map(len, stage.blocks))
+    for _, account in run.accounts().items():
+        assert (account.seen, account.used, account.waiting) == (900, used, 0)
+        assert account.seen == account.used + sum(account.skipped.values())
+    assert run.coverage()["original"]["skipped"] == run.accounts().original.skipped
+    return run
+
+
+def test_a_slow_analysis_sees_blocks_of_pairs_that_follow_each_other() -> None:
+    stage = Slow()
+    run = slow_run(stage, "blocks")
+    assert run.blocks == len(stage.blocks) - 1 >= 1
+    for block in stage.blocks:
+        assert block == list(range(block[0], block[0] + len(block)))
+    assert min(map(len, stage.blocks[:-1])) >= 160
+    assert run.accounts().original.skipped["behind"] > 0
+
+
+@pytest.mark.parametrize("crowding", ["drop-oldest", "drop-newest"])
+def test_a_slow_analysis_sees_some_of_all_pairs_and_forgets_nothing(crowding: Crowding) -> None:
+    stage = Slow()
+    run = slow_run(stage, crowding)
+    assert len(stage.blocks) == 1
+    assert run.blocks == 0
+    assert run.accounts().original.skipped["behind"] > 0
+    assert stage.blocks[0] == sorted(stage.blocks[0])
+    assert stage.blocks[0][-1] > 800
+
+
+def test_a_slow_analysis_of_files_sees_all_pairs() -> None:
+    stage = Slow()
+    assert slow_run(stage, "wait").accounts().original.skipped == {}
+
+
+def test_who_attends_can_end_a_run_as_if_the_videos_ended() -> None:
+    run = run_of(pair_frames(slow(0.001), slow(0.001)))
+    run.attend = lambda: run.finish() if run.analysed >= 20 else None
+    assert run.drive()
+    assert run.analysed == 20
+    assert run.notes == []

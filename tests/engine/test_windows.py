@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from streamdeid.engine.branch import Branch
 from streamdeid.engine.lanes import Lanes
-from streamdeid.engine.windows import MOST_PANES, Panes, pane_length
+from streamdeid.engine.windows import PANES, Panes, merged
 from streamdeid.metrics import IdentityDistance, References
 from streamdeid.observations import IdentityReading
 from streamdeid.pair import Pair
@@ -41,11 +42,9 @@ def assert_alike(have: Sequence[Score], want: Sequence[Score]) -> None:
         assert one.std == (None if other.std is None else pytest.approx(other.std, rel=1e-9))
 
 
-@given(st.lists(st.integers(0, 40), min_size=1, max_size=8), st.integers(1, 6), st.integers(1, 6))
-def test_a_window_is_a_fresh_metric_over_the_same_observations(
-    sizes: list[int], kept: int, asked: int
-) -> None:
-    panes = Panes([fresh()], kept)
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=2 * PANES))
+def test_a_window_is_a_fresh_metric_over_the_same_observations(sizes: list[int]) -> None:
+    panes = Panes([fresh()])
     cut: list[list[IdentityReading]] = []
     index = 0
     for number, size in enumerate(sizes):
@@ -56,12 +55,12 @@ def test_a_window_is_a_fresh_metric_over_the_same_observations(
         for one in cut[-1]:
             panes.update(one)
     whole = fresh()
-    for pane in cut[-min(kept, asked) :]:
+    for pane in cut[-PANES:]:
         for one in pane:
             whole.update(one)
-    [window] = panes.window(asked)
+    [window] = merged(panes.snapshot())
     assert_alike(window.result(), whole.result())
-    [again] = panes.window(asked)  # asking has changed nothing
+    [again] = merged(panes.snapshot())  # asking has changed nothing
     assert_alike(again.result(), whole.result())
 
 
@@ -84,23 +83,23 @@ def test_all_branches_turn_their_panes_after_the_same_pair_and_totals_go_on() ->
     root = Branch(PassOn(), [fresh()], [leaf])
     for branch in root.walk():
         branch.keep_panes(2)
+    every = 3, 7  # pairs in a pane of each span
     with Lanes(root) as lanes:
         for index in range(100):
-            if index in (30, 60):
-                lanes.mark(Branch.turn_pane)
+            for span, pairs in enumerate(every):
+                if index and index % pairs == 0:
+                    lanes.mark(partial(Branch.turn_pane, span=span))
             lanes.push(reading(index))
         lanes.finish()
-    newest, window, total = fresh(), fresh(), fresh()
+    total, windows = fresh(), [fresh(), fresh()]
     for index in range(100):
         total.update(reading(index))
-        if index >= 30:
-            window.update(reading(index))
-        if index >= 60:
-            newest.update(reading(index))
+        for window, pairs in zip(windows, every, strict=True):
+            if index >= (99 // pairs - PANES + 1) * pairs:
+                window.update(reading(index))
     for branch in (root, leaf):
-        assert_alike(branch.window(1)[0].result(), newest.result())
-        assert_alike(branch.window(2)[0].result(), window.result())
-        assert_alike(branch.window(99)[0].result(), window.result())
+        for span, window in enumerate(windows):
+            assert_alike(branch.window(span)[0].result(), window.result())
         assert branch.scores() == total.result()
 
 
@@ -110,17 +109,6 @@ class Heavy(IdentityDistance):
 
 def test_metrics_that_hold_up_a_run_have_no_window() -> None:
     heavy = Heavy(References(source=SOURCE), "euclidean", 2.0)
-    panes = Panes([heavy, fresh()], 3)
+    panes = Panes([heavy, fresh()])
     panes.update(reading(0))
-    assert [type(metric) for metric in panes.window(3)] == [IdentityDistance]
-
-
-@pytest.mark.parametrize(
-    ("spans", "pane"),
-    [([60], 5), ([10], 1), ([60, 10], 1), ([60, 1], 0.5), ([3600], 30), ([3600, 2], 30)],
-)
-def test_panes_are_short_enough_to_be_exact_and_few_enough_to_be_held(
-    spans: list[float], pane: float
-) -> None:
-    assert pane_length(spans) == pane
-    assert max(spans) / pane_length(spans) <= MOST_PANES
+    assert [type(metric) for metric in merged(panes.snapshot())] == [IdentityDistance]
