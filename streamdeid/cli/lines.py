@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from queue import Full, Queue
-from threading import Thread
+from queue import Empty, Full, Queue
+from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Final, Self, TextIO
 
@@ -18,6 +18,7 @@ from streamdeid.report.to_json import STANDARD_OUTPUT
 
 LONGEST_END_S: Final = 2.0
 _MOST_WAITING: Final = 100
+_LOOK_EVERY_S: Final = 0.1
 
 
 class LineWriter:
@@ -43,8 +44,9 @@ class LineWriter:
         self._tell = tell
         self._gone = gone
         self._told = False
+        self._over = Event()
         self._file: TextIO | None = None
-        self._queue: Queue[str | None] = Queue(_MOST_WAITING)
+        self._queue: Queue[str] = Queue(_MOST_WAITING)
         self._thread = Thread(target=self._write_all, name="lines", daemon=True)
 
     def __enter__(self) -> Self:
@@ -69,14 +71,9 @@ class LineWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._file is None:
-            return
-        with suppress(Full):
-            self._queue.put(None, timeout=LONGEST_END_S)
-        self._thread.join(LONGEST_END_S)
-        if self._file is not sys.stdout and not self._thread.is_alive():
-            with suppress(OSError):
-                self._file.close()
+        self._over.set()
+        if self._file is not None:
+            self._thread.join(LONGEST_END_S)
 
     def write(self, record: dict[str, Any]) -> None:
         """Write a record soon."""
@@ -88,15 +85,23 @@ class LineWriter:
             self._complain("lines are left out, because nobody reads them")
 
     def _write_all(self) -> None:
-        while (line := self._queue.get()) is not None and self._file is not None:
+        file = self._file
+        while file is not None and not (self._over.is_set() and self._queue.empty()):
             try:
-                self._file.write(line)
-                self._file.flush()
+                file.write(self._queue.get(timeout=_LOOK_EVERY_S))
+                file.flush()
+            except Empty:
+                continue
             except BrokenPipeError:
-                forget_standard_output()
-                self._gone()
+                if file is sys.stdout:
+                    forget_standard_output()
+                    self._gone()
+                break
             except (OSError, ValueError) as error:
                 self._complain(str(getattr(error, "strerror", None) or error))
+        if file is not None and file is not sys.stdout:
+            with suppress(OSError):
+                file.close()
 
     def _complain(self, why: str) -> None:
         if not self._told:
