@@ -107,7 +107,7 @@ def _watch(original: str, deidentified: str, wanted: _Wanted, options: dict[str,
     from streamdeid.engine.inputs import input_files
     from streamdeid.engine.serving import serve
     from streamdeid.engine.status import Event, Status
-    from streamdeid.engine.watch import Checkpoint
+    from streamdeid.engine.watch import Checkpoint, Listeners
     from streamdeid.engine.watch import watch as watch_videos
     from streamdeid.engine.watcher import Watcher, Watching
     from streamdeid.report.report import Report
@@ -183,9 +183,7 @@ def _watch(original: str, deidentified: str, wanted: _Wanted, options: dict[str,
                 settings,
                 watching,
                 checkpoint=checkpoint,
-                on_start=on_start,
-                on_line=on_line,
-                on_event=on_event,
+                listeners=Listeners(on_start, on_line, on_event),
                 stop=stop,
             )
 

@@ -21,6 +21,7 @@ from streamdeid.errors import SettingsError
 from streamdeid.pair import Pair
 from streamdeid.report.report import Report
 from streamdeid.settings import Settings
+from streamdeid.sources.connecting import is_live
 from streamdeid.sources.offset import estimate_offset
 from streamdeid.sources.pairing import pair_frames
 from streamdeid.sources.source import Source, open_source
@@ -189,6 +190,11 @@ def find_offset(
             raise SettingsError(
                 f"--offset auto reads the beginning of the videos twice, but the {name} one can be "
                 "read only once; give the seconds instead."
+            )
+        if is_live(os.fspath(video)):
+            raise SettingsError(
+                f"--offset auto reads the beginning of the videos twice, but the {name} one is a "
+                "stream; streams are aligned by their clocks: give the seconds that are left."
             )
         paths.append(video)
     found = estimate_offset(*(partial(open_source, path) for path in paths))

@@ -53,6 +53,7 @@ class Run:
         lag_s: seconds that the last pair had waited to be analysed.
         blocks: how often pairs were left out between two blocks.
         enough: whoever attends has ended it.
+        crowding: as given.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Run:
         self._tell_at = began + _TELL_EVERY_S
         self._on_progress = on_progress
         self._stop = stop
-        self._crowding: Crowding = crowding
+        self.crowding: Crowding = crowding
         self._behind = 0
         self._lanes: Lanes | None = None
         self._waited_s = 0.0
@@ -164,7 +165,7 @@ class Run:
         deep = self._depth(DEPTH)
         with (
             Lanes(self._root, deep) as lanes,
-            ReadAhead(self._pairs, self._ahead(), self._crowding) as ahead,
+            ReadAhead(self._pairs, self._ahead(), self.crowding) as ahead,
         ):
             self._lanes = lanes
             try:
@@ -197,8 +198,8 @@ class Run:
 
     def _ahead(self) -> int:
         """How many frame pairs may wait to be analysed."""
-        if self._crowding != "blocks":
-            return self._depth(_AHEAD if self._crowding == "wait" else _CROWD)
+        if self.crowding != "blocks":
+            return self._depth(_AHEAD if self.crowding == "wait" else _CROWD)
         return max(min(_BLOCK, _BLOCK_BYTES // max(self._pairs.bytes_each, 1)), 1)
 
     def _depth(self, most: int) -> int:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
-from fractions import Fraction
 from pathlib import Path
 from threading import Event
-from time import monotonic, perf_counter
+from time import perf_counter
 from typing import Any, Final, TypeAlias
 
 from streamdeid.engine.accounts import Account
@@ -27,30 +25,31 @@ from streamdeid.engine.evaluate import (
 from streamdeid.engine.merge import report_of
 from streamdeid.engine.models import Models
 from streamdeid.engine.plan import plan
-from streamdeid.engine.read_ahead import Crowding
 from streamdeid.engine.recorder import Course, Recorder
 from streamdeid.engine.run import Run
 from streamdeid.engine.run_state import RunState, load_into, moment, random_range
 from streamdeid.engine.status import Event as Happening
 from streamdeid.engine.status import Status
+from streamdeid.engine.streams import (
+    crowding_of,
+    gave_up,
+    is_stream,
+    join,
+    open_watched,
+    wait_for_frames,
+)
 from streamdeid.engine.watcher import Watcher, Watching, alignment_record
 from streamdeid.errors import InputError, SettingsError
 from streamdeid.frame import FramePair
 from streamdeid.pair import Pair
 from streamdeid.report.report import Report
 from streamdeid.settings import Settings
-from streamdeid.sources.connecting import is_live
-from streamdeid.sources.live import LiveSource
 from streamdeid.sources.live_pairing import LivePairs
-from streamdeid.sources.pairing import FramePairs, pair_frames
-from streamdeid.sources.source import Source, open_source
+from streamdeid.sources.source import Source
 
 OnStart: TypeAlias = Callable[[Watcher, Callable[[], Report]], None]
 
-IN_BLOCKS: Final = frozenset({"realism", "fvd", "fsmetric"})
-"""Metrics of frames that follow each other at equal steps. All others take any pairs."""
-
-_LOOK_EVERY_S: Final = 0.1
+_NOBODY: Final = Pair(Account(), Account())
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +67,22 @@ class Checkpoint:
     resume: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who is told how a run goes.
+
+    Attributes:
+        on_start: called once frames flow, with what can be asked from any thread: how the run
+            stands, and what it would report, of the scores that take no time to compute.
+        on_line: called with the status now and then, and at the end, in the driving thread.
+        on_event: called with everything that happens, from several threads.
+    """
+
+    on_start: OnStart = lambda watcher, report: None  # noqa: ARG005
+    on_line: Callable[[Status], None] = lambda status: None  # noqa: ARG005
+    on_event: Callable[[Happening], None] = lambda event: None  # noqa: ARG005
+
+
 def watch(
     original: Video,
     deidentified: Video,
@@ -75,9 +90,7 @@ def watch(
     watching: Watching | None = None,
     *,
     checkpoint: Checkpoint | None = None,
-    on_start: OnStart = lambda watcher, report: None,  # noqa: ARG005
-    on_line: Callable[[Status], None] = lambda status: None,  # noqa: ARG005
-    on_event: Callable[[Happening], None] = lambda event: None,  # noqa: ARG005
+    listeners: Listeners | None = None,
     stop: Event | None = None,
 ) -> Report:
     """Measure two videos while they come, as `evaluate` does, and tell of it meanwhile.
@@ -92,10 +105,7 @@ def watch(
         original, deidentified, settings: as for `evaluate`.
         watching: how; None: the defaults.
         checkpoint: where the state is kept; None: nowhere.
-        on_start: called once frames flow, with what can be asked from any thread: how the run
-            stands, and what it would report, of the scores that take no time to compute.
-        on_line: called every `watching.every_s`, and at the end.
-        on_event: called with everything that happens; from several threads.
+        listeners: who is told; None: nobody.
         stop: set it, from any thread, to end with the report of what was seen so far.
 
     Returns:
@@ -107,22 +117,23 @@ def watch(
             on from does not fit, or one is there and was not to be resumed.
     """
     began, started = perf_counter(), moment()
-    check_videos(Pair(original, deidentified))
+    videos = Pair(original, deidentified)
+    check_videos(videos)
     settings, watching, stop = settings or Settings(), watching or Watching(), stop or Event()
     if settings.frames is not None:
         raise SettingsError(
             "--frames draws from a whole recording; a watched stream has no end: leave it out."
         )
-    earlier = _earlier(checkpoint, Pair(original, deidentified))
+    earlier = None if checkpoint is None else _earlier(checkpoint, videos)
     models = Models(settings)
     first_index = random_range() if earlier is None else earlier.next_index + 1
     root = plan(settings, models, first_index)
     with ExitStack() as stack:
         sources = Pair(
-            stack.enter_context(_open(original, watching)),
-            stack.enter_context(_open(deidentified, watching)),
+            stack.enter_context(open_watched(original, watching)),
+            stack.enter_context(open_watched(deidentified, watching)),
         )
-        notes = same_file_notes(Pair(original, deidentified))
+        notes = same_file_notes(videos)
         course = Course(
             settings=settings.to_record(),
             models=models.records(),
@@ -132,21 +143,17 @@ def watch(
             began=started,
         )
         if earlier is not None and checkpoint is not None:
-            name = str(checkpoint.path)
-            _nothing_yet(course).refuse_unlike(earlier, "this run", name)
-            notes.append(
-                f"Resumed from {name}: {earlier.pairs} frame pairs until {earlier.written}; "
-                f"nothing is known of the {_seconds_since(earlier.written):.0f} s until {started}."
-            )
-        if not _wait_for_frames(sources, watching, stop):
+            nothing = course.state((), 0, _NOBODY, 0.0, complete=False, notes=())
+            nothing.refuse_unlike(earlier, "this run", str(checkpoint.path))
+            notes.append(_resumed(checkpoint.path, earlier, started))
+        if not wait_for_frames(sources, watching, stop):
             notes.append("The run ended before the first frame of both videos came.")
-            never = replace(course.state((), 0, _NOBODY, 0.0, complete=False, notes=notes))
+            never = course.state((), 0, _NOBODY, 0.0, complete=False, notes=notes)
             return report_of(root, [never], settings, ())
-        offset, finding = find_offset(settings, Pair(original, deidentified))
+        offset, finding = find_offset(settings, videos)
         streams: dict[str, Any] = {name: stream_record(source) for name, source in sources.items()}
         streams["offset"] = finding or {"seconds": float(offset), "found": False}
-        pairs = _join(sources, offset, watching)
-        crowding = _crowding(settings, watching, pairs)
+        pairs = join(sources, offset, watching)
         run = Run(
             root,
             pairs,
@@ -154,8 +161,9 @@ def watch(
             began=began,
             on_progress=None,
             stop=stop,
-            crowding=crowding,
+            crowding=crowding_of(settings, watching, pairs),
         )
+        listeners = listeners or Listeners()
         watcher = Watcher(
             run,
             root,
@@ -163,105 +171,104 @@ def watch(
             pairs,
             watching,
             earlier=earlier,
-            on_line=on_line,
-            on_event=on_event,
-            blocks=crowding == "blocks",
+            on_line=listeners.on_line,
+            on_event=listeners.on_event,
         )
         if earlier is not None and checkpoint is not None:
             load_into(root, earlier, str(checkpoint.path))
             watcher.tell("resumed", notes[-1])
         course = replace(course, streams=streams, earlier=earlier)
-        complete = _drive(
-            run, root, course, watcher, checkpoint, settings, stack, notes, on_start
-        ) and not _gave_up(sources)
-        watcher.end()
-        notes += [*run.notes, *_behind_notes(run, crowding)]
-        if not isinstance(pairs, LivePairs) and complete:
-            notes += lonely_notes(run.coverage())
-        if isinstance(pairs, LivePairs):
-            notes += pairs.notes
-        notes += [note for _, source in sources.items() for note in source.notes]
+        live = _Live(root, run, watcher, course, settings, sources, notes)
+        return live.drive(checkpoint, listeners)
+
+
+@dataclass(slots=True)
+class _Live:
+    """A run whose frames flow."""
+
+    root: Branch[FramePair, Any]
+    run: Run
+    watcher: Watcher
+    course: Course
+    settings: Settings
+    sources: Pair[Source]
+    notes: list[str]
+
+    def drive(self, checkpoint: Checkpoint | None, listeners: Listeners) -> Report:
+        """Analyse all that comes; what there is to be said of it."""
+        run = self.run
+        with ExitStack() as stack:
+            recorder = None
+            if checkpoint is not None:
+                path, every_s = checkpoint.path, checkpoint.every_s
+                recorder = stack.enter_context(
+                    Recorder(run, self.root, self.course, path, every_s, self._notes_so_far)
+                )
+            attendants = [self.watcher.attend, *([recorder.attend] if recorder else [])]
+
+            def attend() -> None:
+                for attendant in attendants:
+                    attendant()
+
+            run.attend = attend
+            listeners.on_start(self.watcher, lambda: self.report(complete=False, live=True))
+            complete = run.drive(self.settings.timeline) and not gave_up(self.sources)
+            if recorder is not None:
+                recorder.finish(complete=complete)
+        self.watcher.end()
+        self.notes += [*run.notes, *self._behind(), *self._of_sources(complete)]
+        return self.report(complete=complete)
+
+    def report(self, *, complete: bool, live: bool = False) -> Report:
+        """The report; while the run is `live`, with those scores that take no time."""
+        pairs, run = self.watcher.pairs, self.run
         alignment = alignment_record(pairs)
+        course = self.course
         if alignment is not None:
-            course = replace(course, streams={**streams, "alignment": alignment})
-        state = course.state((), run.analysed, run.accounts(), 0.0, complete=complete, notes=notes)
-        report = report_of(root, [state], settings, ())
+            course = replace(course, streams={**course.streams, "alignment": alignment})
+        notes = self._notes_so_far() if live else self.notes
+        sides = run.accounts()
+        state = course.state((), sides.original.used, sides, 0.0, complete=complete, notes=notes)
+        report = report_of(self.root, [state], self.settings, (), live=live)
         return replace(report, performance=run.performance())
 
+    def _notes_so_far(self) -> list[str]:
+        return [*self.notes, *self.run.notes]
 
-_NOBODY: Final = Pair(Account(), Account())
+    def _behind(self) -> list[str]:
+        behind = self.run.accounts().original.skipped.get("behind", 0)
+        if behind == 0:
+            return []
+        how = "one by one"
+        if self.run.crowding == "blocks":
+            how = f"between {self.run.blocks + 1} blocks of pairs"
+        return [
+            f"The analysis was slower than the streams: {behind} original frames were left out, "
+            f"{how}."
+        ]
 
-
-def _nothing_yet(course: Course) -> RunState:
-    return course.state((), 0, _NOBODY, 0.0, complete=False, notes=())
-
-
-def _drive(
-    run: Run,
-    root: Branch[FramePair, Any],
-    course: Course,
-    watcher: Watcher,
-    checkpoint: Checkpoint | None,
-    settings: Settings,
-    stack: ExitStack,
-    notes: Sequence[str],
-    on_start: OnStart,
-) -> bool:
-    """Analyse all that comes; whether it ended as it should."""
-    attendants = [watcher.attend]
-    recorder = None
-    if checkpoint is not None:
-        recorder = stack.enter_context(
-            Recorder(
-                run,
-                root,
-                course,
-                checkpoint.path,
-                checkpoint.every_s,
-                lambda: [*notes, *run.notes],
-            )
-        )
-        attendants.append(recorder.attend)
-
-    def attend() -> None:
-        for attendant in attendants:
-            attendant()
-
-    run.attend = attend
-
-    def report() -> Report:
-        state = course.state(
-            (),
-            run.analysed,
-            run.accounts(),
-            0.0,
-            complete=False,
-            notes=[*notes, *run.notes],
-        )
-        now = report_of(root, [state], settings, (), live=True)
-        return replace(now, performance=run.performance())
-
-    on_start(watcher, report)
-    complete = run.drive(settings.timeline)
-    if recorder is not None:
-        recorder.finish(complete=complete)
-    return complete
+    def _of_sources(self, complete: bool) -> list[str]:
+        pairs = self.watcher.pairs
+        notes = [note for _, source in self.sources.items() for note in source.notes]
+        if isinstance(pairs, LivePairs):
+            return [*pairs.notes, *notes]
+        return [*lonely_notes(self.run.coverage()), *notes] if complete else notes
 
 
-def _earlier(checkpoint: Checkpoint | None, videos: Pair[Video]) -> RunState | None:
+def _earlier(checkpoint: Checkpoint, videos: Pair[Video]) -> RunState | None:
     """What is to be gone on from.
 
     Raises:
         InputError: it can't be, or something is there that was not to be.
     """
-    if checkpoint is None or not checkpoint.path.exists():
+    if not checkpoint.path.exists():
         return None
     if not checkpoint.resume:
         raise InputError(
             f"--checkpoint {checkpoint.path} is there already: give --resume to go on from it, "
             "or another name."
         )
-    if not any(_is_stream(video) for _, video in videos.items()):
+    if not any(is_stream(video) for _, video in videos.items()):
         raise InputError(
             "--resume goes on with a stream; two files would be read from their beginning again, "
             "and their frames be counted twice."
@@ -269,70 +276,13 @@ def _earlier(checkpoint: Checkpoint | None, videos: Pair[Video]) -> RunState | N
     return read_run(checkpoint.path).closed("lost")
 
 
-def _is_stream(video: Video) -> bool:
-    if isinstance(video, str | os.PathLike):
-        return is_live(os.fspath(video))
-    return isinstance(video, LiveSource)
-
-
-def _open(video: Video, watching: Watching) -> Source:
-    if not isinstance(video, str | os.PathLike):
-        return video
-    if not is_live(os.fspath(video)):
-        return open_source(video)
-    return LiveSource(
-        os.fspath(video),
-        transport=watching.transport,
-        give_up_after_s=watching.give_up_after_s,
-        when_behind="wait" if watching.when_behind == "wait" else None,
-    )
-
-
-def _wait_for_frames(sources: Pair[Source], watching: Watching, stop: Event) -> bool:
-    """Wait for the first frame of each stream; False if the run is to end before."""
-    end = monotonic() + (watching.duration_s or float("inf"))
-    for _, source in sources.items():
-        while isinstance(source, LiveSource) and not source.ready(_LOOK_EVERY_S):
-            if stop.is_set() or monotonic() > end:
-                return False
-    return True
-
-
-def _join(sources: Pair[Source], offset: Fraction, watching: Watching) -> FramePairs:
-    if not any(source.info.live for _, source in sources.items()):
-        return pair_frames(sources.original, sources.deidentified, offset=offset)
-    return LivePairs(
-        sources.original,
-        sources.deidentified,
-        offset=offset,
-        when_behind=watching.when_behind,
-    )
-
-
-def _crowding(settings: Settings, watching: Watching, pairs: FramePairs) -> Crowding:
-    if watching.when_behind == "wait" or not isinstance(pairs, LivePairs):
-        return "wait"
-    return "blocks" if IN_BLOCKS.intersection(settings.metrics) else watching.when_behind
-
-
-def _gave_up(sources: Pair[Source]) -> bool:
-    """Whether a stream that has no end of its own was waited for in vain."""
-    streams = [source for _, source in sources.items() if isinstance(source, LiveSource)]
-    return any("was given up" in note for source in streams for note in source.notes)
-
-
-def _behind_notes(run: Run, crowding: Crowding) -> list[str]:
-    behind = run.accounts().original.skipped.get("behind", 0)
-    if behind == 0:
-        return []
-    how = "one by one" if crowding != "blocks" else f"between {run.blocks + 1} blocks of pairs"
-    return [
-        f"The analysis was slower than the streams: {behind} original frames were left out, {how}."
-    ]
-
-
-def _seconds_since(when: str) -> float:
+def _resumed(path: Path, earlier: RunState, started: str) -> str:
     try:
-        return (datetime.fromisoformat(moment()) - datetime.fromisoformat(when)).total_seconds()
-    except (TypeError, ValueError):
-        return 0.0
+        apart = datetime.fromisoformat(started) - datetime.fromisoformat(earlier.written)
+        missed = f"the {apart.total_seconds():.0f} s"
+    except (TypeError, ValueError):  # another program has written the file
+        missed = "the time"
+    return (
+        f"Resumed from {path}: {earlier.pairs} frame pairs until {earlier.written}; nothing is "
+        f"known of {missed} until {started}."
+    )

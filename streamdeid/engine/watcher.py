@@ -81,7 +81,9 @@ class Watcher:
         earlier: what was seen before this process took the run up.
         on_line: called with the status every `every_s`, and at the end.
         on_event: called with each event at once.
-        blocks: pairs are left out in between blocks.
+
+    Attributes:
+        pairs: what the run reads.
     """
 
     def __init__(
@@ -95,17 +97,15 @@ class Watcher:
         earlier: RunState | None,
         on_line: Callable[[Status], None],
         on_event: Callable[[Event], None],
-        blocks: bool,
     ) -> None:
         self._run = run
         self._branches = list(root.walk())
         self._sources = sources
-        self._pairs = pairs
+        self.pairs = pairs
         self._watching = watching
         self._earlier = earlier
         self._on_line = on_line
         self._on_event = on_event
-        self._blocks = blocks
         self._watchmen = [Watchman(alert) for alert in watching.alerts]
         spans = {watching.window_s, *(alert.over_s for alert in watching.alerts)}
         self._spans = {span: number for number, span in enumerate(sorted(spans))}
@@ -178,9 +178,9 @@ class Watcher:
             pairs=self._run.analysed + (earlier.pairs if earlier else 0),
             pairs_per_s=self._pairs_per_s(),
             lag_s=self._run.lag_s,
-            blocks=self._run.blocks if self._blocks else None,
+            blocks=self._run.blocks if self._run.crowding == "blocks" else None,
             sides=self.sides(last=last),
-            alignment=alignment_record(self._pairs),
+            alignment=alignment_record(self.pairs),
             totals=self._run.scores(live=True),
             window_s=self._watching.window_s,
             window=window,

@@ -22,7 +22,7 @@ import pytest
 from streamdeid import Settings
 from streamdeid.engine.checkpoint import read_run
 from streamdeid.engine.status import Status
-from streamdeid.engine.watch import watch
+from streamdeid.engine.watch import Listeners, watch
 from streamdeid.engine.watcher import Watching
 from streamdeid.pair import SIDES
 from streamdeid.report.report import Report
@@ -336,7 +336,7 @@ def test_an_analysis_that_is_too_slow_leaves_pairs_out_and_accounts_for_all(
         faces.url("/fast-too", LOGIN),
         Settings(metrics="identity", provider="cpu"),
         Watching(duration_s=6, every_s=2),
-        on_line=slowly,
+        listeners=Listeners(on_line=slowly),
     )
     assert report.complete
     for status in told:

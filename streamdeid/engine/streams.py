@@ -1,0 +1,90 @@
+"""Opening what is watched: streams and files, joined as they need it."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from threading import Event
+from time import monotonic
+from typing import Final
+
+from streamdeid.engine.evaluate import Video
+from streamdeid.engine.read_ahead import Crowding
+from streamdeid.engine.watcher import Watching
+from streamdeid.pair import Pair
+from streamdeid.settings import Settings
+from streamdeid.sources.connecting import is_live
+from streamdeid.sources.live import LiveSource
+from streamdeid.sources.live_pairing import LivePairs
+from streamdeid.sources.pairing import FramePairs, pair_frames
+from streamdeid.sources.source import Source, open_source
+
+IN_BLOCKS: Final = frozenset({"realism", "fvd", "fsmetric"})
+"""Metrics of frames that follow each other at equal steps. All others take any pairs."""
+
+_LOOK_EVERY_S: Final = 0.1
+_GIVEN_UP: Final = "was given up"  # what a live source's note says then
+
+
+def is_stream(video: Video) -> bool:
+    """Whether it is read while it comes."""
+    if isinstance(video, str | os.PathLike):
+        return is_live(os.fspath(video))
+    return isinstance(video, LiveSource)
+
+
+def open_watched(video: Video, watching: Watching) -> Source:
+    """Open a file, or begin to open a stream.
+
+    Raises:
+        SourceError: it cannot be.
+    """
+    if not isinstance(video, str | os.PathLike):
+        return video
+    if not is_stream(video):
+        return open_source(video)
+    return LiveSource(
+        os.fspath(video),
+        transport=watching.transport,
+        give_up_after_s=watching.give_up_after_s,
+        when_behind="wait" if watching.when_behind == "wait" else None,
+    )
+
+
+def wait_for_frames(sources: Pair[Source], watching: Watching, stop: Event) -> bool:
+    """Wait for the first frame of each stream; False if the run is to end before.
+
+    Raises:
+        SourceError: there was none, and it was given up.
+    """
+    end = monotonic() + (watching.duration_s or float("inf"))
+    for _, source in sources.items():
+        while isinstance(source, LiveSource) and not source.ready(_LOOK_EVERY_S):
+            if stop.is_set() or monotonic() > end:
+                return False
+    return True
+
+
+def join(sources: Pair[Source], offset: Fraction, watching: Watching) -> FramePairs:
+    """The pairs of two sources that have given their first frames."""
+    if not any(source.info.live for _, source in sources.items()):
+        return pair_frames(sources.original, sources.deidentified, offset=offset)
+    return LivePairs(
+        sources.original,
+        sources.deidentified,
+        offset=offset,
+        when_behind=watching.when_behind,
+    )
+
+
+def crowding_of(settings: Settings, watching: Watching, pairs: FramePairs) -> Crowding:
+    """What to do with pairs that come faster than they are analysed."""
+    if watching.when_behind == "wait" or not isinstance(pairs, LivePairs):
+        return "wait"
+    return "blocks" if IN_BLOCKS.intersection(settings.metrics) else watching.when_behind
+
+
+def gave_up(sources: Pair[Source]) -> bool:
+    """Whether a stream that has no end of its own was waited for in vain."""
+    streams = [source for _, source in sources.items() if isinstance(source, LiveSource)]
+    return any(_GIVEN_UP in note for source in streams for note in source.notes)
