@@ -24,6 +24,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from streamdeid.engine.evaluate import evaluate as evaluate
     from streamdeid.engine.events import Progress as Progress
+    from streamdeid.engine.merge import merge as merge
+    from streamdeid.engine.watch import watch as watch
+    from streamdeid.engine.watcher import Watching as Watching
     from streamdeid.errors import StreamdeidError as StreamdeidError
     from streamdeid.pair import Pair as Pair
     from streamdeid.report.report import Report as Report
@@ -42,7 +45,10 @@ _HOMES = {
     "Score": "streamdeid.score",
     "Settings": "streamdeid.settings",
     "StreamdeidError": "streamdeid.errors",
+    "Watching": "streamdeid.engine.watcher",
     "evaluate": "streamdeid.engine.evaluate",
+    "merge": "streamdeid.engine.merge",
+    "watch": "streamdeid.engine.watch",
 }
 __all__ = [
     "ArraySource",
@@ -52,7 +58,10 @@ __all__ = [
     "Score",
     "Settings",
     "StreamdeidError",
+    "Watching",
     "evaluate",
+    "merge",
+    "watch",
 ]
 
 

@@ -13,6 +13,7 @@ import pytest
 import streamdeid
 from streamdeid.cli.main import main
 from streamdeid.condition import Condition
+from streamdeid.engine.alerts import Alert
 from streamdeid.report.schema import score_names
 
 ROOT = Path(__file__).parents[1]
@@ -78,6 +79,13 @@ def test_conditions_that_are_shown_can_be_judged() -> None:
     assert conditions
     for text in conditions:
         Condition.parse(text).check_name(score_names())
+
+
+def test_alerts_that_are_shown_can_be_judged() -> None:
+    alerts = re.findall(r'--alert "([^"]+)"', README)
+    assert alerts
+    for text in alerts:
+        Alert.parse(text).condition.check_name(score_names())
 
 
 def test_files_and_extras_that_are_named_exist() -> None:

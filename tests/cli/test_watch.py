@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from streamdeid import Settings
@@ -26,6 +27,7 @@ from streamdeid.engine.watch import Listeners, watch
 from streamdeid.engine.watcher import Watching
 from streamdeid.pair import SIDES
 from streamdeid.report.report import Report
+from streamdeid.report.schema import report_schema
 from tests.cli.conftest import LOGIN, Run, is_one_sentence
 from tests.engine.test_serving import free_port
 from tests.sources.conftest import RtspServer
@@ -187,6 +189,17 @@ def test_the_report_says_how_the_streams_were_aligned(watched: Watched) -> None:
     assert abs(alignment["gap_s"]) < 0.05
     assert watched.lines[-1]["alignment"]["clock"] == alignment["clock"]
     assert watched.report.streams["original"]["uri"].startswith("rtsp://127.0.0.1:")
+
+
+def test_reports_of_a_run_and_of_its_state_keep_the_contract(watched: Watched, run: Run) -> None:
+    [state] = [path for path in watched.files if path.name == "run.state"]
+    result = run("merge", state, "--json")
+    assert result.exit_code == 0, result.stderr
+    merged = Report.from_json(result.stdout)
+    for report in (merged, watched.report):
+        jsonschema.validate(json.loads(report.to_json()), report_schema())
+    assert merged.coverage == watched.report.coverage
+    assert [score.value for score in merged.scores] == [s.value for s in watched.report.scores]
 
 
 def test_the_password_is_nowhere(watched: Watched) -> None:
