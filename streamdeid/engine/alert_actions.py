@@ -27,6 +27,16 @@ LONGEST_S: Final = 10.0
 _MOST_WAITING: Final = 16
 
 
+class _StayHere(urllib.request.HTTPRedirectHandler):
+    """Follows no redirection: the authorisation is for nobody else."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Nothing to go on with: the answer is told as it is."""
+
+
+_OPENER: Final = urllib.request.build_opener(_StayHere)
+
+
 class AlertActions:
     """Runs a command and posts to a URL for each event, in a thread of its own.
 
@@ -119,7 +129,7 @@ class AlertActions:
             request.full_url, data, dict(request.header_items()), method="POST"
         )
         try:
-            with urllib.request.urlopen(again, timeout=self._longest_s):  # noqa: S310
+            with _OPENER.open(again, timeout=self._longest_s):
                 return
         except urllib.error.HTTPError as error:
             error.close()

@@ -11,6 +11,7 @@ from threading import Event
 from time import perf_counter
 from typing import Any, Final, TypeAlias
 
+from streamdeid.engine.crowding import crowding_of
 from streamdeid.engine.events import OnProgress, Progress
 from streamdeid.engine.models import Models
 from streamdeid.engine.plan import plan
@@ -65,7 +66,7 @@ def evaluate(
         InputError: a video, a reference picture or a setting cannot be used, or the videos have
             no moment in common.
         ModelError, RuntimeMissingError: a model cannot be loaded.
-        OutputError: the timeline cannot be opened, or the last state not be written.
+        OutputError: the timeline cannot be opened.
     """
     began = perf_counter()
     check_videos(Pair(original, deidentified))
@@ -86,13 +87,15 @@ def evaluate(
             if on_progress is not None:
                 message = str(finding["note"])
                 on_progress(Progress(0, 0.0, None, perf_counter() - began, message=message))
+        pairs = pair_frames(sources.original, sources.deidentified, offset=offset)
         run = Run(
             root,
-            pair_frames(sources.original, sources.deidentified, offset=offset),
+            pairs,
             duration=_common_duration(sources, offset),
             began=began,
             on_progress=on_progress,
             stop=stop or Event(),
+            crowding=crowding_of(settings, pairs),
         )
         streams = {
             **{name: stream_record(source) for name, source in sources.items()},

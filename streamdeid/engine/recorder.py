@@ -16,6 +16,7 @@ from streamdeid.engine.branch import Branch
 from streamdeid.engine.checkpoint import Checkpoints
 from streamdeid.engine.run import Run
 from streamdeid.engine.run_state import RunState, moment
+from streamdeid.errors import OutputError
 from streamdeid.pair import Pair
 from streamdeid.stats import State
 
@@ -145,19 +146,17 @@ class Recorder(AbstractContextManager["Recorder"]):
         self._run.mark(ask)
 
     def finish(self, *, complete: bool) -> None:
-        """Write the last state, when the run has ended.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
+        """Write the last state, when the run has ended; if it can't be, the run gets a note."""
         sides = self._run.accounts().map(lambda account: account.closed("ended"))
-        self._file.finish(
-            self._course.state(
-                [branch.to_state() for branch in self._branches],
-                self._run.analysed,
-                sides,
-                monotonic() - self._began,
-                complete=complete,
-                notes=self._notes(),
-            )
+        state = self._course.state(
+            [branch.to_state() for branch in self._branches],
+            self._run.analysed,
+            sides,
+            monotonic() - self._began,
+            complete=complete,
+            notes=self._notes(),
         )
+        try:
+            self._file.finish(state)
+        except OutputError as error:  # the report is not to be lost to it
+            self._run.notes.append(str(error))

@@ -100,7 +100,9 @@ class Run:
         timeline = None if rows is None else stack.enter_context(self._open_rows(rows))
         try:
             with stack:
-                return self._analyse(timeline)
+                complete = self._analyse(timeline)
+            self._note_what_was_left_out()
+            return complete
         except PairingError:
             raise
         except StreamdeidError as error:
@@ -195,6 +197,16 @@ class Run:
             lanes.finish()
         self._behind = ahead.dropped
         return not stopped
+
+    def _note_what_was_left_out(self) -> None:
+        behind = self.accounts().original.skipped.get("behind", 0)
+        if behind:
+            blocks = f"between {self.blocks + 1} blocks of pairs"
+            how = blocks if self.crowding == "blocks" else "one by one"
+            self.notes.append(
+                f"The analysis was slower than the streams: {behind} original frames were left "
+                f"out, {how}."
+            )
 
     def _ahead(self) -> int:
         """How many frame pairs may wait to be analysed."""

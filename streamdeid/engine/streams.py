@@ -9,18 +9,13 @@ from time import monotonic
 from typing import Final
 
 from streamdeid.engine.evaluate import Video
-from streamdeid.engine.read_ahead import Crowding
 from streamdeid.engine.watcher import Watching
 from streamdeid.pair import Pair
-from streamdeid.settings import Settings
 from streamdeid.sources.connecting import is_live
 from streamdeid.sources.live import LiveSource
 from streamdeid.sources.live_pairing import LivePairs
 from streamdeid.sources.pairing import FramePairs, pair_frames
 from streamdeid.sources.source import Source, open_source
-
-IN_BLOCKS: Final = frozenset({"realism", "fvd", "fsmetric"})
-"""Metrics of frames that follow each other at equal steps. All others take any pairs."""
 
 _LOOK_EVERY_S: Final = 0.1
 _GIVEN_UP: Final = "was given up"  # what a live source's note says then
@@ -75,13 +70,6 @@ def join(sources: Pair[Source], offset: Fraction, watching: Watching) -> FramePa
         offset=offset,
         when_behind=watching.when_behind,
     )
-
-
-def crowding_of(settings: Settings, watching: Watching, pairs: FramePairs) -> Crowding:
-    """What to do with pairs that come faster than they are analysed."""
-    if watching.when_behind == "wait" or not isinstance(pairs, LivePairs):
-        return "wait"
-    return "blocks" if IN_BLOCKS.intersection(settings.metrics) else watching.when_behind
 
 
 def gave_up(sources: Pair[Source]) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 from streamdeid.engine.accounts import Account
 from streamdeid.engine.branch import Branch
 from streamdeid.engine.checkpoint import read_run
+from streamdeid.engine.crowding import crowding_of
 from streamdeid.engine.evaluate import (
     Video,
     check_videos,
@@ -31,7 +32,6 @@ from streamdeid.engine.run_state import RunState, load_into, moment, random_rang
 from streamdeid.engine.status import Event as Happening
 from streamdeid.engine.status import Status
 from streamdeid.engine.streams import (
-    crowding_of,
     gave_up,
     is_stream,
     join,
@@ -161,7 +161,7 @@ def watch(
             began=began,
             on_progress=None,
             stop=stop,
-            crowding=crowding_of(settings, watching, pairs),
+            crowding=crowding_of(settings, pairs, watching.when_behind),
         )
         listeners = listeners or Listeners()
         watcher = Watcher(
@@ -216,7 +216,7 @@ class _Live:
             if recorder is not None:
                 recorder.finish(complete=complete)
         self.watcher.end()
-        self.notes += [*run.notes, *self._behind(), *self._of_sources(complete)]
+        self.notes += [*run.notes, *self._of_sources(complete)]
         return self.report(complete=complete)
 
     def report(self, *, complete: bool, live: bool = False) -> Report:
@@ -234,18 +234,6 @@ class _Live:
 
     def _notes_so_far(self) -> list[str]:
         return [*self.notes, *self.run.notes]
-
-    def _behind(self) -> list[str]:
-        behind = self.run.accounts().original.skipped.get("behind", 0)
-        if behind == 0:
-            return []
-        how = "one by one"
-        if self.run.crowding == "blocks":
-            how = f"between {self.run.blocks + 1} blocks of pairs"
-        return [
-            f"The analysis was slower than the streams: {behind} original frames were left out, "
-            f"{how}."
-        ]
 
     def _of_sources(self, complete: bool) -> list[str]:
         pairs = self.watcher.pairs

@@ -38,7 +38,8 @@ class _Taker(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         time.sleep(self.server.pause_s)
         self.server.posted.append((self.path, self.headers["Authorization"], json.loads(body)))
-        self.send_response(200 if self.path != "/refuses" else 403)
+        self.send_response({"/refuses": 403, "/moved": 307}.get(self.path, 200))
+        self.send_header("Location", f"http://localhost:{self.server.server_port}/elsewhere")
         self.end_headers()
 
     def log_message(self, *_: Any) -> None: ...
@@ -93,15 +94,23 @@ def test_what_fails_becomes_a_note_without_the_login(listener: Listener) -> None
         (["/nowhere/at-all"], None),
         (python("raise SystemExit(3)"), None),
         (None, f"http://anna:s3cret@127.0.0.1:{port}/refuses"),
+        (None, f"http://anna:s3cret@127.0.0.1:{port}/moved"),
         (None, "http://anna:s3cret@127.0.0.1:1/"),
     ):
         actions = AlertActions(command, url, notes.append)
         actions.offer(EVENT)
         actions.close()
-    ends = ("No such file or directory.", "failed with 3.", "the answer was 403.", "refused.")
+    ends = (
+        "No such file or directory.",
+        "failed with 3.",
+        "the answer was 403.",
+        "the answer was 307.",
+        "refused.",
+    )
     assert len(notes) == len(ends)
     assert all(note.endswith(end) for note, end in zip(notes, ends, strict=True)), notes
     assert "s3cret" not in "".join(notes)
+    assert [path for path, _, _ in listener.posted] == ["/refuses", "/moved"]
 
 
 def test_what_takes_too_long_is_ended_and_nobody_waits_for_it(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ from streamdeid import Report, Settings, evaluate
 from streamdeid.engine.accounts import Account
 from streamdeid.engine.checkpoint import read_run
 from streamdeid.engine.merge import merge
+from streamdeid.engine.models import Models
+from streamdeid.engine.plan import plan
 from streamdeid.engine.run_state import RunState, random_range, range_of
 from streamdeid.engine.state_file import read_state, write_state
 from streamdeid.errors import InputError
 from streamdeid.frame import Frame, Image
+from streamdeid.pair import Pair
 from streamdeid.sources.arrays import ArraySource
 from tests.engine.conftest import FRAMES
 
@@ -98,21 +102,20 @@ def test_a_draw_among_two_parts_takes_from_both_and_is_the_same_every_time(
     assert again.scores == merged.scores
 
 
-def test_realism_of_two_parts_is_drawn_from_both(carphone: list[Image], tmp_path: Path) -> None:
-    images = carphone * 5
-    paths = tmp_path / "first.state", tmp_path / "second.state"
-    for path in paths:
-        evaluate(
-            part(images, f"a {path.name}"),
-            part(images, f"b {path.name}"),
-            settings(metrics="realism"),
-            checkpoint=path,
-        )
-    one, both = merge(paths[:1]), merge(paths)
-    rows = one["realism.fid_i3d"].count
-    assert rows >= 5
-    assert both["realism.fid_i3d"].count == 2 * rows
-    assert both["realism.mmd_i3d"].count == 2 * rows
+def test_what_numbers_frame_pairs_begins_where_it_is_told(carphone: list[Image]) -> None:
+    chosen = settings(metrics=("identity", "expression", "realism", "fsmetric"))
+    first = range_of("a", "b")
+    root = plan(chosen, Models(chosen), first)
+    numbered = []
+    for number, image in enumerate(carphone[:2]):
+        frame = Frame(image, number, number, Fraction(1, 25))
+        for seen in root.step(Pair(frame, frame)):
+            for branch in root.branches:
+                for observation in branch.step(seen):
+                    one = observation.original if isinstance(observation, Pair) else observation
+                    numbered.append((branch.stage.name, one.index - first))
+    assert len({name for name, _ in numbered}) == 3  # both kinds of crops have one name
+    assert [index for _, index in numbered] == [0] * 4 + [1] * 4
 
 
 def test_what_does_not_belong_together_is_refused_by_what_differs(
@@ -173,6 +176,24 @@ def test_states_are_written_while_the_run_goes_on_and_at_its_end(
     merged = merge([path])
     assert not merged.complete
     assert merged["identity.distance_between_sides"] == report["identity.distance_between_sides"]
+
+
+def test_a_state_that_cannot_be_written_spoils_no_report(
+    carphone: list[Image], tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder.state"
+    folder.mkdir()
+    report = evaluate(
+        part(carphone, "a"),
+        part(carphone, "b"),
+        settings(),
+        checkpoint=folder,
+        checkpoint_every_s=0.05,
+    )
+    assert report.complete
+    assert report["identity.distance_between_sides"].count == FRAMES
+    notes = [note for note in report.notes if "cannot be written" in note]
+    assert len(notes) == 2  # on the way, once for as long as all fail, and at the end
 
 
 def test_a_state_that_does_not_add_up_is_refused(carphone: list[Image], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -31,6 +31,7 @@ VALUES = st.recursive(
 STATE = {"count": 3, "mean": np.arange(6.0).reshape(2, 3), "inner": [{"ids": np.arange(4)}, None]}
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(st.text(max_size=5), VALUES))
 def test_a_state_is_the_same_after_the_journey(state: dict[str, Any]) -> None:
     assert_alike(unpacked(packed(state)), state)

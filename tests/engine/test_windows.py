@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamdeid.engine.branch import Branch
@@ -42,6 +42,7 @@ def assert_alike(have: Sequence[Score], want: Sequence[Score]) -> None:
         assert one.std == (None if other.std is None else pytest.approx(other.std, rel=1e-9))
 
 
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=2 * PANES))
 def test_a_window_is_a_fresh_metric_over_the_same_observations(sizes: list[int]) -> None:
     panes = Panes([fresh()])
