@@ -125,6 +125,7 @@ def watch(
             "--frames draws from a whole recording; a watched stream has no end: leave it out."
         )
     earlier = None if checkpoint is None else _earlier(checkpoint, videos)
+    offset, finding = find_offset(settings, videos)
     models = Models(settings)
     first_index = random_range() if earlier is None else earlier.next_index + 1
     root = plan(settings, models, first_index)
@@ -150,7 +151,6 @@ def watch(
             notes.append("The run ended before the first frame of both videos came.")
             never = course.state((), 0, _NOBODY, 0.0, complete=False, notes=notes)
             return report_of(root, [never], settings, ())
-        offset, finding = find_offset(settings, videos)
         streams: dict[str, Any] = {name: stream_record(source) for name, source in sources.items()}
         streams["offset"] = finding or {"seconds": float(offset), "found": False}
         pairs = join(sources, offset, watching)

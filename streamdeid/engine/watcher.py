@@ -135,7 +135,9 @@ class Watcher:
                 self._judge(span_s, clock)
                 self._run.mark(partial(Branch.turn_pane, span=number))
         if now >= self._line_at:
-            self._line_at = max(self._line_at + self._watching.every_s, now)
+            self._line_at += self._watching.every_s
+            if self._line_at <= now:  # this thread was held up: no lines in a burst
+                self._line_at = now + self._watching.every_s
             self._on_line(self.status(events=True))
         duration_s = self._watching.duration_s
         if duration_s is not None and now - self._began >= duration_s:
@@ -226,7 +228,7 @@ class Watcher:
                 continue
             details = {"alert": str(alert), "value": score.value, "count": score.count}
             if watchman.raised:
-                text = f"ALERT: {alert}: it is {score.value:.6g} in {score.count} frames."
+                text = f"ALERT: {alert}: it is {score.value:.6g} (count {score.count})."
                 self.tell("alert", text, **details)
             else:
                 self.tell("alert over", f"The alert {alert} is over.", **details)

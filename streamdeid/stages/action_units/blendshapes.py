@@ -18,7 +18,6 @@ class BlendshapeSource:
 
     Args:
         session: the manifest's model for "blendshapes"; half a millisecond a face.
-        first_index: of the first frame pair.
     """
 
     name = "blendshapes"
@@ -26,9 +25,9 @@ class BlendshapeSource:
     stride = 1
     origin = ORIGIN
 
-    def __init__(self, session: Session, first_index: int = 0) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._index = first_index
+        self._index = 0
 
     def push(self, item: Pair[Sighting]) -> Iterable[ExpressionReading]:
         index, self._index = self._index, self._index + 1
