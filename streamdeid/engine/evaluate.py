@@ -11,6 +11,7 @@ from threading import Event
 from time import perf_counter
 from typing import Any, Final, TypeAlias
 
+from streamdeid.engine.branch import Branch
 from streamdeid.engine.crowding import crowding_of
 from streamdeid.engine.events import OnProgress, Progress
 from streamdeid.engine.models import Models
@@ -76,7 +77,7 @@ def evaluate(
     if checkpoint is not None:
         names = [_name_of(video) for video in (original, deidentified)]
         first_index = range_of(*names, str(settings.offset_s))
-    root = plan(settings, models, Pair(_file(original), _file(deidentified)), first_index)
+    root = plan(settings, models, Pair(file_of(original), file_of(deidentified)), first_index)
     with ExitStack() as stack:
         stack.callback(root.close)
         sources = Pair(_open(original, stack), _open(deidentified, stack))
@@ -123,7 +124,7 @@ def evaluate(
             )
             run.attend = recorder.attend
         complete = run.drive(settings.timeline)
-        faults = [stage.fault for stage in root.programs() if stage.fault is not None]
+        faults = faults_of(root)
         if recorder is not None:
             recorder.finish(complete=complete and not faults)
         coverage = run.coverage()
@@ -147,6 +148,11 @@ def evaluate(
         )
 
 
+def faults_of(root: Branch[Any, Any]) -> list[str]:
+    """What went wrong with the programs beside us."""
+    return [stage.fault for stage in root.programs() if stage.fault is not None]
+
+
 def check_videos(videos: Pair[Video]) -> None:
     """Refuse what is no video before models are loaded and files opened."""
     for name, video in (("original", videos.original), ("de-identified", videos.deidentified)):
@@ -165,7 +171,7 @@ def check_videos(videos: Pair[Video]) -> None:
         )
 
 
-def _file(video: Video) -> Path | None:
+def file_of(video: Video) -> Path | None:
     """Where a video is, if it is a file of this machine."""
     if isinstance(video, str | os.PathLike) and scheme_of(os.fspath(video)) == "file":
         return local_path(video)

@@ -42,7 +42,12 @@ _NO_FILES: Files = Pair(None, None)
 
 
 def plan(
-    settings: Settings, models: Models, files: Files = _NO_FILES, first_index: int = 0
+    settings: Settings,
+    models: Models,
+    files: Files = _NO_FILES,
+    first_index: int = 0,
+    *,
+    live: bool = False,
 ) -> Branch[FramePair, Any]:
     """What is done with every frame pair, from faces to scores.
 
@@ -50,6 +55,7 @@ def plan(
         files: the videos, for whoever must read them again.
         first_index: of the first frame pair, for metrics that draw rows by their index or join
             runs of frames that follow each other: what is to be merged must not share any.
+        live: what is said while it goes on matters, not only what is said in the end.
 
     Raises:
         InputError: a setting or a reference picture cannot be used.
@@ -60,7 +66,7 @@ def plan(
     if "identity" in wanted:
         branches.append(_identity(settings, models, first_index))
     if "expression" in wanted:
-        branches.append(expression(settings, models, files))
+        branches.append(expression(settings, models, files, live=live))
     if "quality" in wanted:
         branches.append(Branch(QualityMeter(settings.quality_every), [ImageQuality()]))
     if wanted & {"realism", "fvd"}:

@@ -18,6 +18,8 @@ from streamdeid.engine.crowding import crowding_of
 from streamdeid.engine.evaluate import (
     Video,
     check_videos,
+    faults_of,
+    file_of,
     find_offset,
     lonely_notes,
     same_file_notes,
@@ -128,8 +130,10 @@ def watch(
     offset, finding = find_offset(settings, videos)
     models = Models(settings)
     first_index = random_range() if earlier is None else earlier.next_index + 1
-    root = plan(settings, models, first_index)
+    live = any(is_stream(video) for _, video in videos.items())
+    root = plan(settings, models, videos.map(file_of), first_index, live=live)
     with ExitStack() as stack:
+        stack.callback(root.close)
         sources = Pair(
             stack.enter_context(open_watched(original, watching)),
             stack.enter_context(open_watched(deidentified, watching)),
@@ -178,8 +182,8 @@ def watch(
             load_into(root, earlier, str(checkpoint.path))
             watcher.tell("resumed", notes[-1])
         course = replace(course, streams=streams, earlier=earlier)
-        live = _Live(root, run, watcher, course, settings, sources, notes)
-        return live.drive(checkpoint, listeners)
+        going = _Live(root, run, watcher, course, settings, sources, notes)
+        return going.drive(checkpoint, listeners)
 
 
 @dataclass(slots=True)
@@ -213,6 +217,9 @@ class _Live:
             run.attend = attend
             listeners.on_start(self.watcher, lambda: self.report(complete=False, live=True))
             complete = run.drive(self.settings.timeline) and not gave_up(self.sources)
+            faults = faults_of(self.root)
+            self.notes += faults
+            complete = complete and not faults
             if recorder is not None:
                 recorder.finish(complete=complete)
         self.watcher.end()
@@ -230,7 +237,9 @@ class _Live:
         sides = run.accounts()
         state = course.state((), sides.original.used, sides, 0.0, complete=complete, notes=notes)
         report = report_of(self.root, [state], self.settings, (), live=live)
-        return replace(report, performance=run.performance())
+        programs = [stage.record() for stage in self.root.programs()]
+        models = (*report.models, *programs)
+        return replace(report, models=models, performance=run.performance())
 
     def _notes_so_far(self) -> list[str]:
         return [*self.notes, *self.run.notes]

