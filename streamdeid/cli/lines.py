@@ -81,6 +81,8 @@ class LineWriter:
             return
         try:
             self._queue.put_nowait(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+        except ValueError as error:  # a number that JSON has no word for
+            self._complain(str(error))
         except Full:
             self._complain("lines are left out, because nobody reads them")
 

