@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from streamdeid.cli.progress import FIGURES, clock, score_value
+from streamdeid.cli.progress import FIGURES, clock, figures, score_kind, score_value
 from streamdeid.engine.status import Event, SideStatus, Status
 from streamdeid.report.printable import printable
 
@@ -86,8 +86,7 @@ class PlainView(QuietView):
     def line(self, status: Status) -> None:
         parts = [clock(status.wall_s), f"{status.pairs:,} pairs", f"lag {status.lag_s:.1f} s"]
         parts += [f"{name} {side_words(side)}" for name, side in status.sides.items()]
-        found = {score.name: score for score in status.window if score.value is not None}
-        parts += [f"{FIGURES[n]} {score_value(found[n])}" for n in FIGURES if n in found]
+        parts += figures(tuple(status.window))
         self._print(", ".join(parts))
 
     def event(self, event: Event) -> None:
@@ -166,7 +165,7 @@ class LiveView:
             if now is not None and now.value is not None:
                 past.append(now.value)
             shown = score_value(now) if now is not None and now.value is not None else "–"
-            table.add_row(label, score_value(whole), shown, sparkline(past))
+            table.add_row(label + score_kind(whole), score_value(whole), shown, sparkline(past))
         return table
 
 

@@ -143,13 +143,17 @@ class Status:
 
 
 def _scores(scores: Sequence[Score]) -> dict[str, Any]:
-    """Name to value, spread, count and reason; the rest of a score is in the report."""
+    """Name to value, spread, count and reason; the rest of a score is in the report.
+
+    But for what kind of `values` action units have: they must not be compared with others.
+    """
     return {
         score.name: {
             "value": score.value,
             "std": score.std,
             "count": score.count,
             "reason": score.reason,
+            **{key: score.details[key] for key in ("values",) if key in score.details},
         }
         for score in scores
     }

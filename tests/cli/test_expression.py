@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -186,11 +187,14 @@ def test_openface_is_watched_and_nothing_of_it_is_left(
     run: Run, clip: Path, mirrored: Path, tmp_path: Path
 ) -> None:
     program = write_program(tmp_path / "bin", (), 2)
-    report = tmp_path / "report.json"
+    report, lines = tmp_path / "report.json", tmp_path / "lines.jsonl"
     result = run(
-        *("watch", clip, mirrored, *ONLY, "--openface", program, "--report", report, "-q"),
+        *("watch", clip, mirrored, *ONLY, "--openface", program),
+        *("--report", report, "-o", lines, "-q"),
     )
     assert result.exit_code == 0, result.stderr
+    window = json.loads(lines.read_text().splitlines()[-1])["window"]["scores"]
+    assert window["expression.au12.pcc"]["values"] in ("online", "post-processed")
     written = Report.read(report)
     assert written.complete
     assert written["expression.au12.pcc"].details["values"] == "post-processed"
