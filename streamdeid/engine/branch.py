@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from threading import Lock
 from time import perf_counter
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from streamdeid.engine.windows import Panes, merged
 from streamdeid.metrics.metric import Metric
@@ -13,6 +14,8 @@ from streamdeid.report.timeline import Timeline
 from streamdeid.score import Score
 from streamdeid.stages.stage import RunsProgram, Stage
 from streamdeid.stats import State, StateReader
+
+_HANDFUL: Final = 64
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -51,9 +54,11 @@ class Branch(Generic[In, Out]):
         """Push one item through the stage and into the metrics; give the observations."""
         return self._observe(lambda: self.stage.push(item))
 
-    def flush(self) -> list[Out]:
-        """As `step`, with what the stage held back."""
-        return self._observe(self.stage.flush)
+    def flush(self) -> Iterator[list[Out]]:
+        """As `step`, with what the stage held back: in handfuls, for it may be a whole video's."""
+        held = iter(self.stage.flush())
+        while seen := self._observe(lambda: islice(held, _HANDFUL)):
+            yield seen
 
     def scores(self, *, live: bool = False) -> list[Score]:
         """What the metrics say now; may be asked from any thread.

@@ -133,9 +133,15 @@ class _Lane(Thread):
                 item.do(self._branch)
                 seen: list[Any] = [item]
             elif item is _END:
-                seen = self._branch.flush()
+                for handful in self._branch.flush():
+                    with CORES.waiting():
+                        self._hand_on(handful)
+                return
             else:
                 seen = self._branch.step(item)
+        self._hand_on(seen)
+
+    def _hand_on(self, seen: list[Any]) -> None:
         for observation in seen:
             for child in self._children:
                 child.put(observation)

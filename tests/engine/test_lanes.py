@@ -183,3 +183,31 @@ def test_scores_can_be_read_while_the_run_goes_on() -> None:
         lanes.finish()
     assert counts == sorted(counts)
     assert branch.scores()[0].count == 100
+
+
+def test_what_is_held_back_for_a_whole_video_is_let_out_a_handful_at_a_time() -> None:
+    class ToTheEnd(RunningSum):
+        let_out = 0
+
+        def push(self, item: int) -> Iterable[int]:  # noqa: ARG002
+            return ()
+
+        def flush(self) -> Iterable[int]:
+            for item in range(5000):
+                self.let_out += 1
+                yield item
+
+    class Watches(Seen):
+        most = 0
+
+        def update(self, item: int) -> None:
+            super().update(item)
+            self.most = max(self.most, stage.let_out - len(self.items))
+
+    stage, metric, below = ToTheEnd("at the end"), Watches(), Seen()
+    with Lanes(Branch(stage, [metric], [Branch(RunningSum("b"), [below])])) as lanes:
+        lanes.push(0)
+        lanes.finish()
+    assert metric.items == list(range(5000))
+    assert len(below.items) == 5000
+    assert metric.most < 100
