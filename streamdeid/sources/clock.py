@@ -184,7 +184,7 @@ class StreamClock:
 
     def observe(self, pts_us: int, arrival_us: int, sent_us: int | None) -> None:
         """Learn from a packet; `sent_us` as reports tell, None before the first."""
-        if self._begins_anew(pts_us, arrival_us):
+        if self.begins_anew(pts_us, arrival_us):
             self.restarts += 1
             self._sender, self._delay = Line(median_low), Delay()
             self._newest_us, self._heard = None, False
@@ -198,6 +198,16 @@ class StreamClock:
                 self._sender.begin()
         # FFmpeg puts the first report's time to the frame before the one that it is of.
         self._heard |= sent_us is not None
+
+    def begins_anew(self, pts_us: int, arrival_us: int) -> bool:
+        """Whether a packet's time stamp cannot follow those before it."""
+        if self._newest_us is None:
+            return False
+        if pts_us < self._newest_us - RESTART_US:
+            return True
+        offset = self._delay.line.offset_us
+        early = offset is not None and arrival_us - pts_us < offset - LEAP_US
+        return early and self._follow and self.settled
 
     def settle(self) -> None:
         """Map frames by what is known."""
@@ -216,12 +226,3 @@ class StreamClock:
         """How well the time stamps lie on one of the two clocks; None if it is not known."""
         line = self._sender if sender else self._delay.line
         return None if line.offset_us is None else line.fit()
-
-    def _begins_anew(self, pts_us: int, arrival_us: int) -> bool:
-        if self._newest_us is None:
-            return False
-        if pts_us < self._newest_us - RESTART_US:
-            return True
-        offset = self._delay.line.offset_us
-        early = offset is not None and arrival_us - pts_us < offset - LEAP_US
-        return early and self._follow and self.settled

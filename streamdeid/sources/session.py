@@ -81,6 +81,10 @@ class Session:
         """Pictures in order of presentation, until the connection ends."""
         held: list[Picture] = []  # until the clock can tell their times
         for packet in self._packets():
+            if held and self._begins_anew(packet):
+                self.clock.settle()
+                yield from held
+                held.clear()
             self._learn(packet)
             try:
                 decoded = packet.decode()
@@ -122,6 +126,10 @@ class Session:
 
     def _silence(self) -> str:
         return f"sent nothing for {self._read_timeout_s:g} s."
+
+    def _begins_anew(self, packet: av.Packet[VideoStream]) -> bool:
+        pts = None if self._untimed else packet.pts
+        return pts is not None and self.clock.begins_anew(self._micro(pts), now_us())
 
     def _learn(self, packet: av.Packet[VideoStream]) -> None:
         if self._untimed or packet.pts is None:
