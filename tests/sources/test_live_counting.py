@@ -178,6 +178,25 @@ def test_senders_whose_clocks_do_not_meet_are_aligned_by_arrival() -> None:
     assert any("3600.0 s apart" in note for note in pairs.notes)
 
 
+def test_senders_whose_clocks_part_later_are_aligned_by_arrival_from_then_on() -> None:
+    a, b = Scripted(0, ahead_us=200_000), Scripted(0, ahead_us=200_000)
+    found: list[FramePair] = []
+    with joined(a, b) as pairs:
+        for k in range(40):
+            if k == 20:
+                assert pairs.alignment().clock == "sender"
+                b._ahead_us = 3600 * MICRO
+            a.come(33)
+            b.come(33)
+            found += given_now(pairs, 99)
+        assert pairs.alignment().clock == "arrival"
+    assert len(found) >= 37
+    assert all(pair.original.index == pair.deidentified.index for pair in found)
+    # The time told does not jump when the clock is changed.
+    for pair in found:
+        assert pair.original.elapsed == pair.original.index * Fraction(33, 1000)
+
+
 def test_frames_before_the_clock_is_chosen_take_little_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
