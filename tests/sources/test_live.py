@@ -321,9 +321,9 @@ def test_pictures_come_by_tcp_unless_udp_is_asked_for(
 
 
 def test_attempts_to_connect_come_ever_more_rarely_and_at_random() -> None:
-    random.seed(11)
-    parts = [random.uniform(0.5, 1) for _ in range(3)]  # noqa: S311
-    random.seed(11)
+    random.seed(8)
+    parts = [random.uniform(0.5, 1) for _ in range(2)]  # noqa: S311
+    random.seed(8)
     moments: list[float] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -336,13 +336,13 @@ def test_attempts_to_connect_come_ever_more_rarely_and_at_random() -> None:
         thread = threading.Thread(target=refuse)
         thread.start()
         url = f"rtsp://127.0.0.1:{server.getsockname()[1]}/a"
-        with watching(url, give_up_after_s=2.0) as source, pytest.raises(SourceError):
+        with watching(url, give_up_after_s=0.9) as source, pytest.raises(SourceError):
             next(source)
         server.shutdown(socket.SHUT_RDWR)  # ends accept
         thread.join()
     pauses = [later - earlier for earlier, later in pairwise(moments)]
-    assert len(pauses) >= 3
-    for pause, part, most in zip(pauses[:3], parts, (0.25, 0.5, 1.0), strict=True):
+    assert len(pauses) >= 2
+    for pause, part, most in zip(pauses[:2], parts, (0.25, 0.5), strict=True):
         assert part * most - 0.01 < pause < part * most + 0.2
 
 
