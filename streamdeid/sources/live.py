@@ -35,9 +35,10 @@ class LiveSource:
     1970, so that it goes on across interruptions; `take` also gives the sender's time.
 
     Nothing that FFmpeg does can keep a program from ending: every connection and every read has a
-    timeout, whoever takes frames waits for the queue and never for FFmpeg, closing waits 1 s at
-    most, and the thread is a daemon, so that even a name server that does not answer, the one
-    thing without a timeout, is left behind when the program ends.
+    timeout, and ends within 0.1 s when the source is closed, forgotten, or the program ends.
+    Whoever takes frames waits for the queue and never for FFmpeg, closing waits 1 s at most, and
+    the thread is a daemon, so that even a name server that does not answer, the one thing without
+    a timeout, is left behind when the program ends.
 
     A recording served over HTTP has a length; it ends where it ends, is never dropped from, and
     `info.live` is False. HLS that is live comes a segment at a time, all frames at once, so
@@ -82,7 +83,7 @@ class LiveSource:
             target=Reader(terms, self._exchange).run, name="live-reader", daemon=True
         )
         # The thread does not know this object, so that forgetting it ends the thread.
-        self._forgotten = weakref.finalize(self, self._exchange.stop)
+        self._end = weakref.finalize(self, _end, self._exchange, self._thread)
         self._thread.start()
 
     @property
@@ -147,8 +148,7 @@ class LiveSource:
 
     def close(self) -> None:
         """Stop reading and wait for the connection to close, 1 s at most; may be called twice."""
-        self._exchange.stop()
-        self._thread.join(LONGEST_CLOSE_S)
+        self._end()
 
     def __enter__(self) -> Self:
         return self
@@ -174,3 +174,10 @@ class LiveSource:
         """Read on: for each remaining frame, whether it is corrupt; endless while it is live."""
         for frame in self:
             yield frame.corrupt
+
+
+def _end(exchange: Exchange, thread: threading.Thread) -> None:
+    """Stop reading, and wait for the thread, unless it is the thread that forgot its source."""
+    exchange.stop()
+    if thread is not threading.current_thread():
+        thread.join(LONGEST_CLOSE_S)

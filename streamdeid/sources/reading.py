@@ -19,6 +19,7 @@ from streamdeid.sources.connecting import Refused, Transport, connect, kind_of
 from streamdeid.sources.decoding import MISSING_SHARE
 from streamdeid.sources.exchange import Exchange, LiveFrame
 from streamdeid.sources.heap import give_back
+from streamdeid.sources.interrupting import interruptible
 from streamdeid.sources.session import CLEAN, Picture, Session
 from streamdeid.sources.upright import Uprighter
 from streamdeid.sources.uri import redact
@@ -81,7 +82,8 @@ class Reader:
         """Read until the stream ends, is given up, or is no longer wanted."""
         error: BaseException | None = None
         try:
-            error = self._read_on()
+            with interruptible(self._exchange.stopped):
+                error = self._read_on()
         except av.error.FFmpegError as problem:  # whose text may hold the URL with its password
             error = SourceError(f"{self._name} cannot be read: {redact(problem.strerror or '')}.")
         except BaseException as problem:  # noqa: BLE001  it is raised where frames are taken

@@ -103,6 +103,15 @@ def test_ctrl_c_ends_the_wait_for_a_server_that_says_nothing(program: Program) -
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "http", "tcp"])
+def test_closing_ends_an_attempt_to_connect(scheme: str) -> None:
+    with silent_port() as port:
+        source = LiveSource(f"{scheme}://127.0.0.1:{port}/a", open_timeout_s=60)
+        time.sleep(0.2)  # until it connects
+        source.close()
+        assert not source._thread.is_alive()
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http", "tcp"])
 def test_a_server_that_says_nothing_is_given_up_in_time(scheme: str) -> None:
     began = time.monotonic()
     with silent_port() as port:

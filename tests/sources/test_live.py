@@ -282,15 +282,15 @@ def test_forgetting_or_closing_ends_the_thread_even_while_the_server_is_frozen(
 ) -> None:
     server = new_server()
     server.start()
-    source = LiveSource(server.url("/a"), read_timeout_s=2.0)
+    source = LiveSource(server.url("/a"), read_timeout_s=60.0)
     thread = source._thread
     taken(source, 3)
     server.freeze()
     began = time.monotonic()
     source.close()
-    assert time.monotonic() - began < 1.7
+    assert time.monotonic() - began < 1.3
+    assert not thread.is_alive(), "FFmpeg's read was not interrupted"
     assert list(source) == []
-    wait_for(lambda: not thread.is_alive(), 3)
     server.thaw()
     forgotten = LiveSource(server.url("/a"))
     thread = forgotten._thread
