@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -36,8 +35,6 @@ class Scripted(LiveSource):
         self._kind = "rtsp"
         self._exchange = Exchange("drop-oldest")
         self._exchange.introduce(StreamInfo("rtsp://camera", "h264", "yuv420p", 2, 2, live=True))
-        self._thread = threading.Thread(target=self._exchange.connected, args=(True,))
-        self._thread.start()
         self._reports_from, self._ahead_us = reports_from, ahead_us
         self.now_us = START_US
 
@@ -48,6 +45,10 @@ class Scripted(LiveSource):
         frame = Frame(IMAGE, index, self.now_us, Fraction(1, MICRO), after_gap=gap)
         told = self._reports_from is not None and index >= self._reports_from
         self._exchange.put(LiveFrame(frame, self.now_us + self._ahead_us if told else None))
+
+    def close(self) -> None:
+        """There is no thread to wait for."""
+        self.stop()
 
     def end(self) -> None:
         """No more frames will come."""
