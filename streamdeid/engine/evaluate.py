@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 from time import perf_counter
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from streamdeid.engine.branch import Branch
 from streamdeid.engine.crowding import crowding_of
@@ -24,13 +24,17 @@ from streamdeid.pair import Pair
 from streamdeid.report.report import Report
 from streamdeid.settings import Settings
 from streamdeid.sources.connecting import is_live
-from streamdeid.sources.offset import estimate_offset
+from streamdeid.sources.live import LiveSource
+from streamdeid.sources.offset import OffsetEstimate, estimate_offset
 from streamdeid.sources.pairing import pair_frames
 from streamdeid.sources.source import Source, open_source
 from streamdeid.sources.uri import local_path, scheme_of
 
 Video: TypeAlias = str | os.PathLike[str] | Source
 """The path of a video, or a source such as `ArraySource`."""
+
+Offset: TypeAlias = Fraction | Literal["auto"]
+"""Seconds that the de-identified video is late; "auto": still to be found."""
 
 LONELY_SHARE: Final = 0.05
 """Of a side's frames; more without a partner are worth a note."""
@@ -82,12 +86,11 @@ def evaluate(
         stack.callback(root.close)
         sources = Pair(_open(original, stack), _open(deidentified, stack))
         notes = same_file_notes(Pair(original, deidentified))
-        offset, finding = find_offset(settings, Pair(original, deidentified))
-        if finding is not None:
-            notes.append(str(finding["note"]))
+        offset, found = find_offset(settings, Pair(original, deidentified))
+        if found is not None:
+            notes.append(found.note)
             if on_progress is not None:
-                message = str(finding["note"])
-                on_progress(Progress(0, 0.0, None, perf_counter() - began, message=message))
+                on_progress(Progress(0, 0.0, None, perf_counter() - began, message=found.note))
         pairs = pair_frames(sources.original, sources.deidentified, offset=offset)
         run = Run(
             root,
@@ -100,7 +103,7 @@ def evaluate(
         )
         streams = {
             **{name: stream_record(source) for name, source in sources.items()},
-            "offset": finding or {"seconds": float(offset), "found": False},
+            "offset": offset_record(offset, found),
         }
         recorder = None
         if checkpoint is not None:
@@ -133,7 +136,7 @@ def evaluate(
         return Report(
             complete=complete and not faults,
             scores=tuple(run.scores()),
-            streams=streams,
+            streams={**streams, "offset": offset_record(offset, found or pairs.found)},
             coverage=coverage,
             models=(*models.records(), *(stage.record() for stage in root.programs())),
             settings=settings.to_record(),
@@ -142,6 +145,7 @@ def evaluate(
                 *notes,
                 *faults,
                 *run.notes,
+                *pairs.notes,
                 *sources.original.notes,
                 *sources.deidentified.notes,
             ),
@@ -187,32 +191,52 @@ def _open(video: Video, stack: ExitStack) -> Source:
     return stack.enter_context(source)
 
 
-def find_offset(
-    settings: Settings, videos: Pair[Video]
-) -> tuple[Fraction, dict[str, object] | None]:
-    """The shift between the videos and, if it was looked for, what was found."""
+def find_offset(settings: Settings, videos: Pair[Video]) -> tuple[Offset, OffsetEstimate | None]:
+    """The shift between the videos and, if it was looked for, what was found.
+
+    Of two live streams it is "auto" yet: their pictures are looked at while they come.
+
+    Raises:
+        SettingsError: it is to be found, but the videos cannot be looked at beforehand.
+    """
     if settings.offset_s != "auto":
         return settings.offset_s, None
+    if all(is_stream(video) for _, video in videos.items()):
+        return "auto", None
     paths: list[str | os.PathLike[str]] = []
     for name, video in videos.items():
+        if is_stream(video):
+            raise SettingsError(
+                f"--offset auto compares two files or two streams, but only the {name} video is a "
+                "stream; give the seconds instead."
+            )
         if not isinstance(video, str | os.PathLike):
             raise SettingsError(
                 f"--offset auto reads the beginning of the videos twice, but the {name} one can be "
                 "read only once; give the seconds instead."
             )
-        if is_live(os.fspath(video)):
-            raise SettingsError(
-                f"--offset auto reads the beginning of the videos twice, but the {name} one is a "
-                "stream; streams are aligned by their clocks: give the seconds that are left."
-            )
         paths.append(video)
     found = estimate_offset(*(partial(open_source, path) for path in paths))
-    return found.offset, {
+    return found.offset, found
+
+
+def offset_record(offset: Offset, found: OffsetEstimate | None) -> dict[str, object]:
+    """How far the videos are apart, as the report holds it."""
+    if found is None:
+        return {"seconds": 0.0 if offset == "auto" else float(offset), "found": False}
+    return {
         "seconds": float(found.offset),
         "found": True,
         "confidence": found.confidence,
         "note": found.note,
     }
+
+
+def is_stream(video: Video) -> bool:
+    """Whether it is read while it comes."""
+    if isinstance(video, str | os.PathLike):
+        return is_live(os.fspath(video))
+    return isinstance(video, LiveSource)
 
 
 def same_file_notes(videos: Pair[Video]) -> list[str]:
@@ -241,10 +265,10 @@ def lonely_notes(coverage: dict[str, Any]) -> list[str]:
     ]
 
 
-def _common_duration(sources: Pair[Source], offset: Fraction) -> float | None:
+def _common_duration(sources: Pair[Source], offset: Offset) -> float | None:
     """Seconds of the original that have a counterpart; None if a side does not tell its length."""
     a, b = sources.original.info.duration, sources.deidentified.info.duration
-    if a is None or b is None:
+    if a is None or b is None or offset == "auto":
         return None
     return max(float(min(a, b - offset)), 0.0)
 

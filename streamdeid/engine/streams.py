@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from fractions import Fraction
 from threading import Event
 from time import monotonic
 from typing import Final
 
-from streamdeid.engine.evaluate import Video
+from streamdeid.engine.evaluate import Offset, Video, is_stream
 from streamdeid.engine.watcher import Watching
 from streamdeid.pair import Pair
-from streamdeid.sources.connecting import is_live
 from streamdeid.sources.live import LiveSource
 from streamdeid.sources.live_pairing import LivePairs
 from streamdeid.sources.pairing import FramePairs, pair_frames
@@ -19,13 +17,6 @@ from streamdeid.sources.source import Source, open_source
 
 _LOOK_EVERY_S: Final = 0.1
 _GIVEN_UP: Final = "was given up"  # what a live source's note says then
-
-
-def is_stream(video: Video) -> bool:
-    """Whether it is read while it comes."""
-    if isinstance(video, str | os.PathLike):
-        return is_live(os.fspath(video))
-    return isinstance(video, LiveSource)
 
 
 def open_watched(video: Video, watching: Watching) -> Source:
@@ -60,7 +51,7 @@ def wait_for_frames(sources: Pair[Source], watching: Watching, stop: Event) -> b
     return True
 
 
-def join(sources: Pair[Source], offset: Fraction, watching: Watching) -> FramePairs:
+def join(sources: Pair[Source], offset: Offset, watching: Watching) -> FramePairs:
     """The pairs of two sources that have given their first frames."""
     if not any(source.info.live for _, source in sources.items()):
         return pair_frames(sources.original, sources.deidentified, offset=offset)

@@ -21,7 +21,9 @@ from streamdeid.engine.evaluate import (
     faults_of,
     file_of,
     find_offset,
+    is_stream,
     lonely_notes,
+    offset_record,
     same_file_notes,
     stream_record,
 )
@@ -35,7 +37,6 @@ from streamdeid.engine.status import Event as Happening
 from streamdeid.engine.status import Status
 from streamdeid.engine.streams import (
     gave_up,
-    is_stream,
     join,
     open_watched,
     wait_for_frames,
@@ -127,7 +128,7 @@ def watch(
             "--frames draws from a whole recording; a watched stream has no end: leave it out."
         )
     earlier = None if checkpoint is None else _earlier(checkpoint, videos)
-    offset, finding = find_offset(settings, videos)
+    offset, found = find_offset(settings, videos)
     models = Models(settings)
     first_index = random_range() if earlier is None else earlier.next_index + 1
     live = any(is_stream(video) for _, video in videos.items())
@@ -156,7 +157,7 @@ def watch(
             never = course.state((), 0, _NOBODY, 0.0, complete=False, notes=notes)
             return report_of(root, [never], settings, ())
         streams: dict[str, Any] = {name: stream_record(source) for name, source in sources.items()}
-        streams["offset"] = finding or {"seconds": float(offset), "found": False}
+        streams["offset"] = offset_record(offset, found)
         pairs = join(sources, offset, watching)
         run = Run(
             root,
@@ -233,6 +234,9 @@ class _Live:
         course = self.course
         if alignment is not None:
             course = replace(course, streams={**course.streams, "alignment": alignment})
+        if pairs.found is not None:
+            offset = offset_record(pairs.found.offset, pairs.found)
+            course = replace(course, streams={**course.streams, "offset": offset})
         notes = self._notes_so_far() if live else self.notes
         sides = run.accounts()
         state = course.state((), sides.original.used, sides, 0.0, complete=complete, notes=notes)
@@ -247,9 +251,9 @@ class _Live:
     def _of_sources(self, complete: bool) -> list[str]:
         pairs = self.watcher.pairs
         notes = [note for _, source in self.sources.items() for note in source.notes]
-        if isinstance(pairs, LivePairs):
-            return [*pairs.notes, *notes]
-        return [*lonely_notes(self.run.coverage()), *notes] if complete else notes
+        if complete and not isinstance(pairs, LivePairs):
+            notes = [*lonely_notes(self.run.coverage()), *notes]
+        return [*pairs.notes, *notes]
 
 
 def _earlier(checkpoint: Checkpoint, videos: Pair[Video]) -> RunState | None:

@@ -7,15 +7,17 @@ import time
 from collections import Counter, deque
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Literal
 
 from streamdeid.errors import PairingError
 from streamdeid.frame import Frame, FramePair
-from streamdeid.pair import Pair
+from streamdeid.pair import SIDES, Pair
 from streamdeid.sources.clock import MICRO, Fit
 from streamdeid.sources.exchange import room_for
 from streamdeid.sources.health import Health, WhenBehind
 from streamdeid.sources.live import LiveSource
 from streamdeid.sources.live_side import ClockKind, LiveSide
+from streamdeid.sources.offset_probe import OffsetProbe
 from streamdeid.sources.pairing import FramePairs, Side
 from streamdeid.sources.source import Source
 
@@ -63,7 +65,7 @@ class LivePairs(FramePairs):
         original: Source,
         deidentified: Source,
         *,
-        offset: Fraction = Fraction(0),
+        offset: Fraction | Literal["auto"] = Fraction(0),
         tolerance: Fraction | None = None,
         hold_s: float = 2.0,
         report_wait_s: float = 8.0,
@@ -72,17 +74,21 @@ class LivePairs(FramePairs):
         """Join two sources that nobody has iterated; one of them is a `LiveSource`.
 
         Args:
-            offset, tolerance: as for `FramePairs`.
+            offset, tolerance: as for `FramePairs`; "auto" finds the offset in the pictures of the
+                first 12 s that both streams give, which are looked at and dropped as "unaligned".
             hold_s: how much later than its partner a frame may arrive.
             report_wait_s: how long to wait for sender reports, once both give frames.
             when_behind: which pairs to drop, or to let both sources wait.
+
+        Raises:
+            PairingError: the offset is to be found, but one of the two is no live stream.
         """
-        super().__init__(original, deidentified, offset=offset, tolerance=tolerance)
-        self.notes: list[str] = []
-        self._hold = abs(offset) + Fraction(hold_s)
+        known = Fraction(0) if offset == "auto" else offset
+        super().__init__(original, deidentified, offset=known, tolerance=tolerance)
+        self._hold = abs(known) + Fraction(hold_s)
         self._sides = Pair(
             _side(original, Fraction(0), self._hold),
-            _side(deidentified, offset, self._hold),
+            _side(deidentified, known, self._hold),
         )
         self._live = [side for _, side in self._sides.items() if isinstance(side, LiveSide)]
         self._kind: ClockKind | None = None
@@ -96,7 +102,13 @@ class LivePairs(FramePairs):
         self._news = threading.Event()
         for side in self._live:
             side.source.listen(self._news)
+        self._probe = OffsetProbe(self._sides) if offset == "auto" else None
         if len(self._live) == 1:
+            if offset == "auto":
+                raise PairingError(
+                    "--offset auto compares two files or two live streams; of a file and a stream "
+                    "give the seconds."
+                )
             self._choose("first frame")
 
     @property
@@ -213,6 +225,8 @@ class LivePairs(FramePairs):
         """Count time by `kind` from now on; a change of clock does not change the time told."""
         first = self._kind is None
         self._kind = kind
+        if self._probe is not None:
+            self._probe = OffsetProbe(self._sides)
         if kind == "first frame":
             self._live[0].align(kind, None)
             return
@@ -224,7 +238,22 @@ class LivePairs(FramePairs):
         original.align(kind, start_us)
         other.align(kind, start_us)
 
+    def _look_at_pictures(self, probe: OffsetProbe) -> None:
+        """Find the offset, before anything is paired."""
+        for name, side in zip(SIDES, self._live, strict=True):
+            while side.held:
+                probe.add(name, *side.held[0])
+                side.drop("unaligned")
+        if probe.ready or any(side.source.ended for side in self._live):
+            self._probe, self.found = None, probe.estimate()
+            self.notes.append(self.found.note)
+            self._hold += abs(self.found.offset)
+            for side, offset in zip(self._live, (Fraction(0), self.found.offset), strict=True):
+                side.shift(offset, self._hold)
+
     def _match(self) -> None:
+        if self._probe is not None and self._kind is not None:
+            self._look_at_pictures(self._probe)
         while self._when_behind != "wait" or not self._ready:
             a, b = self._sides.original, self._sides.deidentified
             if not (_may_match(a) and _may_match(b)):

@@ -79,6 +79,11 @@ class LiveSide(Side):
         while self.early:
             self._hold_frame(self.early.popleft())
 
+    def shift(self, offset: Fraction, hold: Fraction) -> None:
+        """Move this side on the common axis, and hold its frames for so long from now on."""
+        self._offset, self._hold = offset, hold
+        self._begin_anew()
+
     def moment_us(self, live: LiveFrame, kind: ClockKind) -> int:
         """When a frame was, by a clock."""
         if kind != "sender":

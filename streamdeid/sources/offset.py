@@ -42,6 +42,12 @@ CONVINCING = 0.3
 SURE = 0.25
 """Below this confidence no shift is assumed."""
 
+LIMIT_S = 2.0
+"""The largest shift that is looked for, in either direction."""
+
+PROBE_S = 12.0
+"""How much of each video is looked at."""
+
 
 @dataclass(frozen=True, slots=True)
 class OffsetEstimate:
@@ -65,8 +71,8 @@ def estimate_offset(
     original: Callable[[], Source],
     deidentified: Callable[[], Source],
     *,
-    limit_s: float = 2.0,
-    probe_s: float = 12.0,
+    limit_s: float = LIMIT_S,
+    probe_s: float = PROBE_S,
 ) -> OffsetEstimate:
     """Find a constant shift between two videos from the pictures themselves.
 
@@ -88,7 +94,15 @@ def estimate_offset(
     Raises:
         SourceError: a video cannot be opened.
     """
-    a, b = _watch(original, probe_s), _watch(deidentified, probe_s)
+    return compare(_watch(original, probe_s), _watch(deidentified, probe_s), limit_s=limit_s)
+
+
+def compare(a: Beginning, b: Beginning, *, limit_s: float = LIMIT_S) -> OffsetEstimate:
+    """Find the shift between two videos whose beginnings were watched; see `estimate_offset`.
+
+    Args:
+        a, b: of the original and of the de-identified video, counted from the same moment.
+    """
     length_s = min(a.length_s, b.length_s)
     window_s = max(a.distance_s, b.distance_s)
     if length_s - window_s < SHORTEST_COMMON_S:
@@ -124,24 +138,31 @@ def _unknown(why: str, confidence: float = 0.0) -> OffsetEstimate:
     return OffsetEstimate(Fraction(0), confidence, note)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Watched:
-    """The beginning of a video as thumbnails.
+class Beginning:
+    """The beginning of a video as thumbnails, 2 KB a frame.
+
+    Args:
+        frame_rate: as the container claims it; None: it does not.
 
     Attributes:
-        times: seconds since the first frame, increasing.
-        thumbnails: shape (frames, CELLS²): brightness 0..255.
-        frame_rate: as the container claims it.
+        times: seconds since the moment that time is counted from, increasing.
     """
 
-    times: list[Fraction]
-    thumbnails: Floats
-    frame_rate: Fraction | None
+    def __init__(self, frame_rate: Fraction | None) -> None:
+        self.times: list[Fraction] = []
+        self.frame_rate = frame_rate
+        self._thumbnails: list[Floats] = []
+
+    def add(self, time: Fraction, image: Image) -> None:
+        """Look at a frame; one that is not later than the last is passed over."""
+        if not self.times or time > self.times[-1]:
+            self.times.append(time)
+            self._thumbnails.append(_thumbnail(image))
 
     @property
     def length_s(self) -> float:
-        """Seconds from the first frame to the last."""
-        return float(self.times[-1])
+        """Seconds up to the last frame; 0 if there is none."""
+        return float(self.times[-1]) if self.times else 0.0
 
     @property
     def distance_s(self) -> float:
@@ -165,24 +186,21 @@ class _Watched:
     def _at(self, times: Floats, moments: Floats) -> Floats:
         before = np.clip(np.searchsorted(times, moments, side="right") - 1, 0, len(times) - 2)
         share = (moments - times[before]) / (times[before + 1] - times[before])
-        earlier, later = self.thumbnails[before], self.thumbnails[before + 1]
+        thumbnails = np.array(self._thumbnails)
+        earlier, later = thumbnails[before], thumbnails[before + 1]
         return earlier + share[:, None] * (later - earlier)
 
 
-def _watch(opener: Callable[[], Source], probe_s: float) -> _Watched:
-    times: list[Fraction] = []
-    thumbnails: list[Floats] = []
+def _watch(opener: Callable[[], Source], probe_s: float) -> Beginning:
     with opener() as source:
+        beginning = Beginning(source.info.frame_rate)
         start: Fraction | None = None
         for frame in source:
             start = frame.time if start is None else start
-            time = frame.time - start
-            if time > probe_s:
+            if frame.time - start > probe_s:
                 break
-            if not times or time > times[-1]:
-                times.append(time)
-                thumbnails.append(_thumbnail(frame.image))
-        return _Watched(times, np.array(thumbnails), source.info.frame_rate)
+            beginning.add(frame.time - start, frame.image)
+        return beginning
 
 
 def _thumbnail(image: Image) -> Floats:
@@ -239,7 +257,7 @@ def _refined(shifts: Floats, correlation: Floats, best: int) -> float:
     return float(shifts[best] + (0.5 * (before - after) / bend if bend < 0 else 0.0) * GRID_S)
 
 
-def _rounded(shift: float, a: _Watched, b: _Watched) -> Fraction:
+def _rounded(shift: float, a: Beginning, b: Beginning) -> Fraction:
     """Whole frames if both sides have the same constant frame rate and it is near; else ms."""
     distance = _constant_distance(a)
     other = _constant_distance(b)
@@ -250,7 +268,7 @@ def _rounded(shift: float, a: _Watched, b: _Watched) -> Fraction:
     return Fraction(round(shift * 1000), 1000)
 
 
-def _constant_distance(watched: _Watched) -> Fraction | None:
+def _constant_distance(watched: Beginning) -> Fraction | None:
     """Seconds between frames if that is constant; the claimed rate if that is what is seen."""
     mean = watched.times[-1] / (len(watched.times) - 1)
     if abs(float(mean) - watched.distance_s) > max(0.001, 0.02 * watched.distance_s):

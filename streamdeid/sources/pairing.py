@@ -8,11 +8,12 @@ from dataclasses import replace
 from fractions import Fraction
 from statistics import median_low
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from streamdeid.errors import PairingError
 from streamdeid.frame import Frame, FramePair
 from streamdeid.pair import Pair
+from streamdeid.sources.offset import OffsetEstimate
 from streamdeid.sources.source import Source
 
 ROUNDING = Fraction(1, 1000)
@@ -32,7 +33,7 @@ def pair_frames(
     original: Source,
     deidentified: Source,
     *,
-    offset: Fraction = Fraction(0),
+    offset: Fraction | Literal["auto"] = Fraction(0),
     tolerance: Fraction | None = None,
 ) -> FramePairs:
     """Join two videos by time; live ones as `LivePairs` does.
@@ -40,19 +41,22 @@ def pair_frames(
     Args:
         original, deidentified: sources that nobody has iterated yet.
         offset: seconds that the de-identified video is late: its frame at t + offset belongs to
-            the original's at t.
+            the original's at t; "auto", of two live streams: to be found in their pictures.
         tolerance: seconds that partners may be apart at most; None for half a frame of the
             slower side, as observed, and a millisecond for rounding.
 
     Raises:
-        PairingError: at the end of the iteration, if not one pair was found.
+        PairingError: an offset is to be found, but one of the two is no live stream; or, at the end
+            of the iteration, not one pair was found.
     """
     # Here, not above: LivePairs is a kind of FramePairs.
     from streamdeid.sources.live_pairing import LivePairs
 
-    live = original.info.live or deidentified.info.live
-    kind = LivePairs if live else FramePairs
-    return kind(original, deidentified, offset=offset, tolerance=tolerance)
+    if original.info.live or deidentified.info.live:
+        return LivePairs(original, deidentified, offset=offset, tolerance=tolerance)
+    if offset == "auto":
+        raise PairingError("Of two files the offset is estimated before they are joined.")
+    return FramePairs(original, deidentified, offset=offset, tolerance=tolerance)
 
 
 class FramePairs:
@@ -69,6 +73,8 @@ class FramePairs:
 
     Attributes:
         paired: pairs given so far.
+        notes: sentences about how the two were joined.
+        found: what the pictures said of the offset, where two live streams were asked; else None.
     """
 
     def __init__(
@@ -80,6 +86,8 @@ class FramePairs:
         tolerance: Fraction | None = None,
     ) -> None:
         self.paired = 0
+        self.notes: list[str] = []
+        self.found: OffsetEstimate | None = None
         self._sides = Pair(Side(original, Fraction(0)), Side(deidentified, offset))
         self._given_tolerance = tolerance
         self._stopped = False

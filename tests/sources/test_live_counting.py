@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamdeid.errors import PairingError
-from streamdeid.frame import Frame, FramePair, StreamInfo
+from streamdeid.frame import Frame, FramePair, Image, StreamInfo
 from streamdeid.sources.arrays import ArraySource
 from streamdeid.sources.clock import MICRO
 from streamdeid.sources.exchange import Exchange, LiveFrame
@@ -38,11 +38,11 @@ class Scripted(LiveSource):
         self._reports_from, self._ahead_us = reports_from, ahead_us
         self.now_us = START_US
 
-    def come(self, step_ms: int, gap: bool = False) -> None:
+    def come(self, step_ms: int, gap: bool = False, image: Image = IMAGE) -> None:
         """One frame, so long after the one before."""
         self.now_us += step_ms * 1000
         index = self._exchange.saw()
-        frame = Frame(IMAGE, index, self.now_us, Fraction(1, MICRO), after_gap=gap)
+        frame = Frame(image, index, self.now_us, Fraction(1, MICRO), after_gap=gap)
         told = self._reports_from is not None and index >= self._reports_from
         self._exchange.put(LiveFrame(frame, self.now_us + self._ahead_us if told else None))
 
@@ -235,3 +235,55 @@ def test_a_senders_clock_that_is_set_back_is_followed() -> None:
             given_now(pairs, 99)
         assert pairs.alignment().clock == "sender"
         assert pairs.paired >= 35
+
+
+def test_the_offset_of_two_streams_is_found_in_their_pictures_before_any_pair_is_given() -> None:
+    rng = np.random.default_rng(5)
+    places = np.cumsum(rng.normal(0, 2, (500, 2)), axis=0) % 48
+
+    def picture(number: int, *, covered: bool) -> Image:
+        y, x = np.mgrid[:64, :64]
+        row, column = places[number]
+        image = (40 + 160 * np.exp(-((y - row) ** 2 + (x - column) ** 2) / 90)).astype(np.uint8)
+        if covered:
+            image[20:36, 20:36] = 90
+        return np.repeat(image[:, :, None], 3, axis=2)
+
+    late = 12  # frames of 40 ms
+    a, b = Scripted(), Scripted()
+    with joined(a, b, offset="auto", report_wait_s=0.0) as pairs:
+        given_pairs: list[FramePair] = []
+        for number in range(late, 400):
+            a.come(40, image=picture(number, covered=False))
+            b.come(40, image=picture(number - late, covered=True))
+            given_pairs += given_now(pairs, 5)
+            check(pairs)
+        assert pairs.found is not None
+        assert float(pairs.found.offset) == pytest.approx(late * 0.04, abs=0.005)
+        assert pairs.found.confidence > 0.5
+        assert pairs.notes == [pairs.found.note]
+        assert len(given_pairs) > 40
+        # The first number of both is that of the frame they began with.
+        assert {p.deidentified.index - p.original.index for p in given_pairs} == {late}
+        for _, health in pairs.health().items():
+            assert health.skipped["unaligned"] >= 12 / 0.04
+
+
+def test_streams_that_end_before_their_pictures_told_an_offset_are_not_joined_by_a_guess() -> None:
+    a, b = Scripted(), Scripted()
+    with joined(a, b, offset="auto", report_wait_s=0.0) as pairs:
+        for _ in range(20):
+            a.come(40)
+            b.come(40)
+        a.end()
+        b.end()
+        with pytest.raises(PairingError):
+            list(pairs)
+        check(pairs)
+        assert pairs.found is not None
+        assert pairs.found.confidence == 0
+
+
+def test_the_offset_of_a_file_and_a_stream_is_not_looked_for() -> None:
+    with pytest.raises(PairingError, match="two files or two live streams"):
+        joined(Scripted(), ArraySource([IMAGE] * 20, frame_rate=30), offset="auto")
