@@ -149,7 +149,7 @@ class Evaluation:
         both = "expression" in self.settings.metrics and self.settings.au_source == "both"
         if condition.name.startswith(OF_BOTH_AU_SOURCES) and not both:
             raise SettingsError(
-                f"--fail-if '{condition}' needs both sources of action units: give --metrics "
+                f"{flag} '{condition}' needs both sources of action units: give --metrics "
                 "expression --au-source both."
             )
 

@@ -436,6 +436,23 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(
 
 
 @pytest.mark.parametrize(
+    "alert",
+    [
+        "quality.ssim.face < 0.5 over 5s",
+        "identity.verified_as_source.original > 0.5 over 5s",
+        "expression_proxy.mean.pcc < 0.5 over 5s",
+    ],
+)
+def test_an_alert_that_needs_more_is_called_by_its_own_flag(
+    alert: str, run: Run, clip: Path
+) -> None:
+    result = run("watch", clip, clip, "--metrics", "identity,expression", "--alert", alert)
+    assert result.exit_code == 2, result.stderr
+    assert "--alert" in result.stderr
+    assert "--fail-if" not in result.stderr
+
+
+@pytest.mark.parametrize(
     "words",
     [("--every", "0"), ("--window", "-1s"), ("--alert", "a > 1"), ("--resume",),
      ("--give-up-after", "soon"), ("--when-behind", "hurry")],
