@@ -19,6 +19,7 @@ NOUNS = {"errors", "pair", "frame", "observations", "score"}
 # Room or noun: what it may import of ours, besides itself. A dotted name is one module of a room.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "closing": set(),
     "cores": set(),
     "pair": set(),
     "frame": {"pair", "errors"},
@@ -26,9 +27,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "score": {"pair", "errors"},
     "settings": {"errors"},
     "condition": {"score", "errors"},
-    "sources": {"frame", "pair", "errors"},
+    "sources": {"frame", "pair", "errors", "closing"},
     "inference": {"errors"},
-    "stages": {"inference", "cores"} | NOUNS,
+    "stages": {"inference", "cores", "closing"} | NOUNS,
     "stats": {"errors"},
     "metrics": {"stats"} | NOUNS,
     "report": {"score", "frame", "pair", "errors"},
@@ -39,6 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "stats",
         "metrics",
         "cores",
+        "closing",
         "settings",
         "condition",
         "report.report",
@@ -46,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "report.whole_file",
     }
     | NOUNS,
-    "cli": {"engine", "report", "settings", "condition", "score", "pair", "errors"},
+    "cli": {"engine", "report", "settings", "condition", "score", "pair", "errors", "closing"},
 }
 
 # Outside library: where it lives. The standard library is free, but for what is listed here.

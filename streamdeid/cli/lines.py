@@ -9,10 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from queue import Empty, Full, Queue
 from threading import Event, Thread
-from types import TracebackType
 from typing import Any, Final, Self, TextIO
 
 from streamdeid.cli.console import forget_standard_output
+from streamdeid.closing import Closing
 from streamdeid.errors import OutputError
 from streamdeid.report.to_json import STANDARD_OUTPUT
 
@@ -21,7 +21,7 @@ _MOST_WAITING: Final = 100
 _LOOK_EVERY_S: Final = 0.1
 
 
-class LineWriter:
+class LineWriter(Closing):
     """Writes records in a thread of its own: a reader that does not read holds nobody up.
 
     Args:
@@ -65,12 +65,8 @@ class LineWriter:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Write what waits, for 2 s at most."""
         self._over.set()
         if self._file is not None:
             self._thread.join(LONGEST_END_S)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from time import monotonic
-from types import TracebackType
 from typing import Final, Self
 
 from rich.console import Console, Group
@@ -14,6 +13,7 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
+from streamdeid.closing import Closing
 from streamdeid.engine.events import OnProgress, Progress
 from streamdeid.report.printable import printable
 from streamdeid.score import Score
@@ -38,7 +38,7 @@ def display(console: Console, *, quiet: bool) -> AbstractContextManager[OnProgre
     return LiveDisplay(console) if console.is_terminal else PlainDisplay(console)
 
 
-class PlainDisplay:
+class PlainDisplay(Closing):
     """A line every few seconds, as logs want them; messages at once."""
 
     def __init__(self, console: Console, every_s: float = PLAIN_EVERY_S) -> None:
@@ -46,11 +46,8 @@ class PlainDisplay:
         self._every_s = every_s
         self._next_s = monotonic() + every_s
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
+    def close(self) -> None:
+        """Nothing: lines stay."""
 
     def __call__(self, progress: Progress) -> None:
         if progress.message:
@@ -62,7 +59,7 @@ class PlainDisplay:
             self._console.print(", ".join(parts), soft_wrap=True, markup=False, highlight=False)
 
 
-class LiveDisplay:
+class LiveDisplay(Closing):
     """A bar with rate and time left, and the figures as they stand; gone when the run ends."""
 
     def __init__(self, console: Console) -> None:
@@ -81,12 +78,7 @@ class LiveDisplay:
         self._live.start(refresh=True)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._live.stop()
 
     def __call__(self, progress: Progress) -> None:

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamdeid.cli.progress import FIGURES, clock, figures, score_kind, score_value
+from streamdeid.closing import Closing
 from streamdeid.engine.status import Event, SideStatus, Status
 from streamdeid.report.printable import printable
 
@@ -56,19 +57,10 @@ def view_on(console: Console, *, quiet: bool, live: bool) -> View:
     return LiveView(console) if live and console.is_terminal else PlainView(console)
 
 
-class QuietView:
+class QuietView(Closing):
     """Nothing."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return
+    def close(self) -> None: ...
 
     def begin(self, status: Callable[[], Status]) -> None: ...
 
@@ -96,7 +88,7 @@ class PlainView(QuietView):
         self._console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
-class LiveView:
+class LiveView(Closing):
     """Both streams, the scores and what happened last, drawn anew every second."""
 
     def __init__(self, console: Console) -> None:
@@ -114,12 +106,7 @@ class LiveView:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._over.set()
         self._thread.join()
         self._live.stop()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Literal, Self, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, get_args
 
 import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageFilter
 
+from streamdeid.closing import Closing
 from streamdeid.engine.models import Models
 from streamdeid.errors import SettingsError
 from streamdeid.frame import Frame, Image
@@ -38,7 +38,7 @@ def save_first_frame(uri: str, path: Path) -> None:
         PillowImage.fromarray(next(iter(source)).image).save(path)
 
 
-class CoveredSource:
+class CoveredSource(Closing):
     """Another source with its face pixelated, blurred or blacked out.
 
     The cover stays where the face was last seen while the face is lost.
@@ -79,17 +79,6 @@ class CoveredSource:
         self._source: Source = open_source(uri)
         self.notes = self._source.notes
         self.info = replace(self._source.info, uri=f"{self._source.info.uri} ({method})")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __iter__(self) -> Iterator[Frame]:
         where: Box | None = None

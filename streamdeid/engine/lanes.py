@@ -16,9 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Queue
 from threading import Event, Thread
-from types import TracebackType
 from typing import Any, Final, Self
 
+from streamdeid.closing import Closing
 from streamdeid.cores import CORES
 from streamdeid.engine.branch import Branch
 
@@ -31,7 +31,7 @@ class _Mark:
     do: Callable[[Branch[Any, Any]], None]
 
 
-class Lanes:
+class Lanes(Closing):
     """Runs a plan. Enter it, `push` what the root branch takes, `finish`.
 
     Args:
@@ -50,12 +50,8 @@ class Lanes:
             lane.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Let everything run out, flush every stage, and end the threads; may be called twice."""
         self._root.put(_END)
         for lane in self._lanes:
             lane.join()
@@ -78,12 +74,12 @@ class Lanes:
         self._root.put(_Mark(do))
 
     def finish(self) -> None:
-        """Let everything run out, flush every stage, and end the threads.
+        """Close, and say how it went.
 
         Raises:
             Exception: whatever a stage or metric raised.
         """
-        self.__exit__(None, None, None)
+        self.close()
         self._raise_if_failed()
 
     def _lane(self, branch: Branch[Any, Any]) -> _Lane:

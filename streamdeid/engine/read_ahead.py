@@ -7,8 +7,9 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
-from types import TracebackType
-from typing import Any, Final, Generic, Literal, Self, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
+
+from streamdeid.closing import Closing
 
 T = TypeVar("T")
 
@@ -25,7 +26,7 @@ LONGEST_END_S: Final = 1.0
 """How long closing waits for an item in the making before it leaves the thread to itself."""
 
 
-class ReadAhead(Generic[T]):
+class ReadAhead(Closing, Generic[T]):
     """The items of an iterable, made in a thread of their own, at most `depth` ahead.
 
     When `depth` items wait, the thread waits. An error in the thread is raised where the item
@@ -71,17 +72,6 @@ class ReadAhead(Generic[T]):
     def age_s(self) -> float:
         """Seconds that the item last taken had waited."""
         return self._shelf.age_s
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __iter__(self) -> Iterator[T]:
         return self

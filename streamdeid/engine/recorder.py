@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from time import monotonic
-from types import TracebackType
 from typing import Any
 
+from streamdeid.closing import Closing
 from streamdeid.engine.accounts import Account
 from streamdeid.engine.branch import Branch
 from streamdeid.engine.checkpoint import Checkpoints
@@ -82,7 +81,7 @@ def continued(earlier: RunState, later: RunState) -> RunState:
     )
 
 
-class Recorder(AbstractContextManager["Recorder"]):
+class Recorder(Closing):
     """Writes a state every some seconds, and one at the end.
 
     All branches tell what they have seen after the very same frame pair, without holding each other
@@ -114,12 +113,8 @@ class Recorder(AbstractContextManager["Recorder"]):
         self._due = self._began + every_s
         self._file = Checkpoints(path, run.notes.append)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Write what was offered; may be called twice."""
         self._file.close()
 
     def attend(self) -> None:

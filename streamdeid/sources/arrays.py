@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
+from streamdeid.closing import Closing
 from streamdeid.errors import SourceError
 from streamdeid.frame import Frame, Image, StreamInfo
 
 
-class ArraySource:
+class ArraySource(Closing):
     """Frames from arrays: for whoever has pictures in memory, and for every test.
 
     Arrays are not copied, so don't write to them while they are in use; frames are read-only
@@ -87,17 +86,6 @@ class ArraySource:
             duration=count * self._time_base if frame_rate and count else None,
             frames=count,
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __iter__(self) -> Iterator[Frame]:
         return self

@@ -6,11 +6,10 @@ import os
 import threading
 from collections import deque
 from collections.abc import Generator, Iterator
-from types import TracebackType
-from typing import Self
 
 import av
 
+from streamdeid.closing import Closing
 from streamdeid.errors import SourceError
 from streamdeid.frame import Frame, Image, StreamInfo
 from streamdeid.sources.decoding import Decoder
@@ -19,7 +18,7 @@ from streamdeid.sources.upright import Uprighter
 from streamdeid.sources.uri import local_path
 
 
-class FileSource:
+class FileSource(Closing):
     """The frames of a video file, in order of presentation, upright and with square pixels.
 
     The first frame is decoded when the file is opened, so that `info` tells what the frames are
@@ -74,17 +73,6 @@ class FileSource:
         except BaseException:
             self._container.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __iter__(self) -> Iterator[Frame]:
         return self

@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Self
 
+from streamdeid.closing import Closing
 from streamdeid.errors import SourceError
 from streamdeid.frame import Frame, StreamInfo
 from streamdeid.sources.clock import Fit
@@ -21,7 +20,7 @@ LONGEST_CLOSE_S = 1.0
 """How long closing waits for the reading thread before it leaves it to end by itself."""
 
 
-class LiveSource:
+class LiveSource(Closing):
     """The frames of a live stream, in order of presentation, upright and with square pixels.
 
     A thread of its own connects, decodes and closes, from the moment this object is made, and
@@ -149,17 +148,6 @@ class LiveSource:
     def close(self) -> None:
         """Stop reading and wait for the connection to close, 1 s at most; may be called twice."""
         self._end()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __iter__(self) -> Iterator[Frame]:
         return self

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from statistics import median_low
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
+from streamdeid.closing import Closing
 from streamdeid.errors import PairingError
 from streamdeid.frame import Frame, FramePair
 from streamdeid.pair import Pair
@@ -59,7 +59,7 @@ def pair_frames(
     return FramePairs(original, deidentified, offset=offset, tolerance=tolerance)
 
 
-class FramePairs:
+class FramePairs(Closing):
     """The frame pairs of two videos, in order of time; can be iterated once.
 
     Each side's time counts from its own first frame, and the de-identified side's is moved by the
@@ -138,17 +138,6 @@ class FramePairs:
             self._sides.original.source.close()
         finally:
             self._sides.deidentified.source.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __iter__(self) -> Iterator[FramePair]:
         return self

@@ -6,9 +6,9 @@ import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
+from streamdeid.closing import Closing
 from streamdeid.observations import ActionUnits, AuValues, ExpressionReading
 from streamdeid.pair import Pair
 from streamdeid.stages.action_units.rows import Row, RowFile, UnreadableRows
@@ -22,7 +22,7 @@ UNIT: Final = "intensity 0..5"
 _SCALE: Final = (0.0, 5.0)
 
 
-class Spool:
+class Spool(Closing):
     """Which frames of the two videos are a pair, and when it is shown, for any number of pairs.
 
     On disk, some 15 bytes for each, in a file that has no name: it is gone with this process.
@@ -32,15 +32,8 @@ class Spool:
         # Fractions as text: they may be of any size.
         self._file = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Forget all pairs."""
         self._file.close()
 
     def add(self, time: Fraction, frames: Pair[int]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
+
+from streamdeid.closing import Closing
 
 # It ends without a deed at the word `done`, and with them at the end of its input: the system
 # closes our side of the pipe however we end. Signals of a terminal go past it.
@@ -26,7 +27,7 @@ rm -rf -- "$folder"
 """
 
 
-class Guard:
+class Guard(Closing):
     """A small shell that outlives us for a moment.
 
     A child may hang where nothing reaches it but SIGKILL, and its files must keep their names while
@@ -53,23 +54,12 @@ class Guard:
         if container is not None:
             self._tell(f"container {container}")
 
-    def dismiss(self) -> None:
-        """All was done by ourselves. May be called twice."""
+    def close(self) -> None:
+        """Dismiss it: all was done by ourselves. May be called twice."""
         if self._shell is not None:
             self._tell("done")
             self._shell.communicate()
             self._shell = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.dismiss()
 
     def _tell(self, line: str) -> None:
         if self._shell is None or self._shell.stdin is None:

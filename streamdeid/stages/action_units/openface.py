@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from time import monotonic, sleep
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
+from streamdeid.closing import Closing
 from streamdeid.cores import CORES
 from streamdeid.frame import Image
 from streamdeid.observations import AuOrigin, AuValues, ExpressionReading, Sighting
@@ -47,7 +47,7 @@ class _Awaited:
     frame: int | None  # as OpenFace counts; None: it was dropped
 
 
-class OpenFaceSource:
+class OpenFaceSource(Closing):
     """Feeds both videos' frames to one OpenFace each, and gives what it makes of them.
 
     Each pair has one online reading, which comes out of `push` or `flush` in order, as its rows
@@ -141,17 +141,6 @@ class OpenFaceSource:
     def close(self) -> None:
         """End what still runs and remove the files. May be called twice."""
         self._stack.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _start(self) -> None:
         self._joined_at = monotonic()

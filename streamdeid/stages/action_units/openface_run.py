@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 from uuid import uuid4
 
+from streamdeid.closing import Closing
 from streamdeid.cores import CORES
 from streamdeid.frame import Image
 from streamdeid.stages.action_units.child import Child
@@ -21,7 +21,7 @@ _LOOK_EVERY_S: Final = 0.02
 _PATIENCE_PER_FRAME_S: Final = 0.001
 
 
-class OpenFaceRun:
+class OpenFaceRun(Closing):
     """A child that reads pictures and writes rows, of which online ones are read meanwhile.
 
     At the end of its input the child closes the file of its rows, reads it, empties it and writes
@@ -148,17 +148,6 @@ class OpenFaceRun:
         self.look()
         if self.fault is None:
             self._count_rows()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Kill it if it still runs, and end the threads. May be called twice."""

@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import BinaryIO, Final
 
 import numpy as np
 
+from streamdeid.closing import Closing
 from streamdeid.observations import ACTION_UNITS, ActionUnits
 
 _CHUNK: Final = 64 * 1024
@@ -77,7 +77,7 @@ class Columns:
         return Row(frame, ActionUnits(intensity, present))
 
 
-class RowFile:
+class RowFile(Closing):
     """Rows in order of their frames; it is enough to hold the one that was last asked for.
 
     Args:
@@ -93,17 +93,6 @@ class RowFile:
         self._lines: deque[bytes] = deque()
         self._rest = b""
         self._row: Row | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def find(self, frame: int) -> Row | None:
         """The first row of that frame or of a later one; None if it is not there, or not yet.

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
+from streamdeid.closing import Closing
 from streamdeid.cores import CORES
 from streamdeid.observations import AuOrigin, AuValues, ExpressionReading, Sighting
 from streamdeid.pair import Pair
@@ -26,7 +26,7 @@ SCRIPT_PATIENCE_S: Final = 600.0
 _LOOK_EVERY_S: Final = 0.05
 
 
-class ScriptSource:
+class ScriptSource(Closing):
     """Runs the script on both files while the run goes on, and reads its rows at the end.
 
     The videos are decoded once more, by OpenFace; its rows are joined with our frames by their
@@ -93,17 +93,6 @@ class ScriptSource:
     def close(self) -> None:
         """End what still runs and remove the files. May be called twice."""
         self._stack.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _start(self) -> Spool:
         folder = Path(tempfile.mkdtemp(prefix="streamdeid-openface-"))
