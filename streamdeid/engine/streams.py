@@ -1,4 +1,4 @@
-"""Opening what is watched: streams and files, joined as they need it."""
+"""Opening what is watched: streams and files, until their first frames are there."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from threading import Event
 from time import monotonic
 from typing import Final
 
-from streamdeid.engine.evaluate import Offset, Video, is_stream
+from streamdeid.engine.evaluate import Video
 from streamdeid.engine.watcher import Watching
 from streamdeid.pair import Pair
 from streamdeid.sources.live import LiveSource
-from streamdeid.sources.live_pairing import LivePairs
-from streamdeid.sources.pairing import FramePairs, pair_frames
 from streamdeid.sources.source import Source, open_source
 
 _LOOK_EVERY_S: Final = 0.1
@@ -27,10 +25,8 @@ def open_watched(video: Video, watching: Watching) -> Source:
     """
     if not isinstance(video, str | os.PathLike):
         return video
-    if not is_stream(video):
-        return open_source(video)
-    return LiveSource(
-        os.fspath(video),
+    return open_source(
+        video,
         transport=watching.transport,
         give_up_after_s=watching.give_up_after_s,
         when_behind="wait" if watching.when_behind == "wait" else None,
@@ -49,18 +45,6 @@ def wait_for_frames(sources: Pair[Source], watching: Watching, stop: Event) -> b
             if stop.is_set() or monotonic() > end:
                 return False
     return True
-
-
-def join(sources: Pair[Source], offset: Offset, watching: Watching) -> FramePairs:
-    """The pairs of two sources that have given their first frames."""
-    if not any(source.info.live for _, source in sources.items()):
-        return pair_frames(sources.original, sources.deidentified, offset=offset)
-    return LivePairs(
-        sources.original,
-        sources.deidentified,
-        offset=offset,
-        when_behind=watching.when_behind,
-    )
 
 
 def gave_up(sources: Pair[Source]) -> bool:

@@ -37,7 +37,6 @@ from streamdeid.engine.status import Event as Happening
 from streamdeid.engine.status import Status
 from streamdeid.engine.streams import (
     gave_up,
-    join,
     open_watched,
     wait_for_frames,
 )
@@ -48,6 +47,7 @@ from streamdeid.pair import Pair
 from streamdeid.report.report import Report
 from streamdeid.settings import Settings
 from streamdeid.sources.live_pairing import LivePairs
+from streamdeid.sources.pairing import pair_frames
 from streamdeid.sources.source import Source
 
 OnStart: TypeAlias = Callable[[Watcher, Callable[[], Report]], None]
@@ -158,7 +158,12 @@ def watch(
             return report_of(root, [never], settings, ())
         streams: dict[str, Any] = {name: stream_record(source) for name, source in sources.items()}
         streams["offset"] = offset_record(offset, found)
-        pairs = join(sources, offset, watching)
+        pairs = pair_frames(
+            sources.original,
+            sources.deidentified,
+            offset=offset,
+            when_behind=watching.when_behind,
+        )
         run = Run(
             root,
             pairs,

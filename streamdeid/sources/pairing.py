@@ -13,6 +13,7 @@ from streamdeid.closing import Closing
 from streamdeid.errors import PairingError
 from streamdeid.frame import Frame, FramePair
 from streamdeid.pair import Pair
+from streamdeid.sources.health import WhenBehind
 from streamdeid.sources.offset import OffsetEstimate
 from streamdeid.sources.source import Source
 
@@ -35,6 +36,7 @@ def pair_frames(
     *,
     offset: Fraction | Literal["auto"] = Fraction(0),
     tolerance: Fraction | None = None,
+    when_behind: WhenBehind = "drop-oldest",
 ) -> FramePairs:
     """Join two videos by time; live ones as `LivePairs` does.
 
@@ -44,6 +46,7 @@ def pair_frames(
             the original's at t; "auto", of two live streams: to be found in their pictures.
         tolerance: seconds that partners may be apart at most; None for half a frame of the
             slower side, as observed, and a millisecond for rounding.
+        when_behind: which pairs of live ones to drop, or to let both sources wait; files wait.
 
     Raises:
         PairingError: an offset is to be found, but one of the two is no live stream; or, at the end
@@ -53,7 +56,9 @@ def pair_frames(
     from streamdeid.sources.live_pairing import LivePairs
 
     if original.info.live or deidentified.info.live:
-        return LivePairs(original, deidentified, offset=offset, tolerance=tolerance)
+        return LivePairs(
+            original, deidentified, offset=offset, tolerance=tolerance, when_behind=when_behind
+        )
     if offset == "auto":
         raise PairingError("Of two files the offset is estimated before they are joined.")
     return FramePairs(original, deidentified, offset=offset, tolerance=tolerance)

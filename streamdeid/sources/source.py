@@ -10,6 +10,10 @@ from typing import Protocol, Self
 
 from streamdeid.errors import SourceError
 from streamdeid.frame import Frame, StreamInfo
+from streamdeid.sources.connecting import Transport, is_live
+from streamdeid.sources.file import FileSource
+from streamdeid.sources.health import WhenBehind
+from streamdeid.sources.live import LiveSource
 from streamdeid.sources.uri import redact, scheme_of
 
 
@@ -53,22 +57,31 @@ class Source(Protocol):
         ...
 
 
-def open_source(uri: str | os.PathLike[str]) -> Source:
+def open_source(
+    uri: str | os.PathLike[str],
+    *,
+    transport: Transport = "tcp",
+    give_up_after_s: float | None = 60.0,
+    when_behind: WhenBehind | None = None,
+) -> Source:
     """Open the video that a path or URL names; of a live one, begin to.
+
+    Args:
+        transport, give_up_after_s, when_behind: of a live one, as `LiveSource` takes them.
 
     Raises:
         SourceError: it cannot be opened or holds no video; the sentence says what to do. A live
             one's `info` and frames raise it.
     """
-    # Here, not above: the concrete sources import this module's Source.
-    from streamdeid.sources.connecting import is_live
-    from streamdeid.sources.file import FileSource
-    from streamdeid.sources.live import LiveSource
-
     text = os.fspath(uri)
     if is_live(text):
         # Path("rtsp://camera") is "rtsp:/camera".
-        return LiveSource(re.sub(r"^(\w+):/(?=[^/])", r"\1://", text))
+        return LiveSource(
+            re.sub(r"^(\w+):/(?=[^/])", r"\1://", text),
+            transport=transport,
+            give_up_after_s=give_up_after_s,
+            when_behind=when_behind,
+        )
     scheme = scheme_of(text)
     if scheme != "file":
         raise SourceError(
