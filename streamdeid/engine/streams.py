@@ -14,7 +14,6 @@ from streamdeid.sources.live import LiveSource
 from streamdeid.sources.source import Source, open_source
 
 _LOOK_EVERY_S: Final = 0.1
-_GIVEN_UP: Final = "was given up"  # what a live source's note says then
 
 
 def open_watched(video: Video, watching: Watching) -> Source:
@@ -48,6 +47,5 @@ def wait_for_frames(sources: Pair[Source], watching: Watching, stop: Event) -> b
 
 
 def gave_up(sources: Pair[Source]) -> bool:
-    """Whether a stream that has no end of its own was waited for in vain."""
-    streams = [source for _, source in sources.items() if isinstance(source, LiveSource)]
-    return any(_GIVEN_UP in note for source in streams for note in source.notes)
+    """Whether a stream was waited for in vain, though it had not told its end."""
+    return any(isinstance(source, LiveSource) and source.gave_up for _, source in sources.items())

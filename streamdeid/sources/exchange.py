@@ -68,12 +68,14 @@ class Exchange:
         clock: of the current connection.
         notes: sentences for the report.
         stopped: set when no more frames are wanted.
+        gave_up: no frame came for so long that the stream was given up.
     """
 
     def __init__(self, when_behind: WhenBehind) -> None:
         self.when_behind = when_behind
         self.clock: StreamClock | None = None
         self.notes: list[str] = []
+        self.gave_up = False
         self.stopped = threading.Event()
         self._changed = threading.Condition()
         self._listener: threading.Event | None = None

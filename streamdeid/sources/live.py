@@ -112,6 +112,11 @@ class LiveSource(Closing):
         """Whether there will be no more frames."""
         return self._exchange.ended()
 
+    @property
+    def gave_up(self) -> bool:
+        """Whether it ended because no frame came for `give_up_after_s`."""
+        return self._exchange.gave_up
+
     def ready(self, timeout_s: float) -> bool:
         """Whether the first frame has come; waits for it so long.
 

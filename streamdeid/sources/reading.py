@@ -132,6 +132,7 @@ class Reader:
         return None
 
     def _give_up(self, why: str) -> SourceError | None:
+        self._exchange.gave_up = True
         waited = f"{self._terms.give_up_after_s:g} s"
         if self._frame_at is None:
             return SourceError(f"{why} It was given up after {waited}.")

@@ -196,9 +196,11 @@ def test_with_the_right_password_frames_come_and_it_is_shown_nowhere(
     server.start()
     with watching(server.url("/a", "me:s3cret"), give_up_after_s=0.5) as source:
         taken(source, 3)
+        assert not source.gave_up
         server.kill()
         for _ in source:
             pass
+    assert source.gave_up
     shown = f"{source.info} {source.notes}"
     assert "gave no frame for 0.5 s and was given up" in shown
     assert "s3cret" not in shown

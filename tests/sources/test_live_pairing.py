@@ -189,6 +189,8 @@ def test_when_one_side_is_gone_for_good_it_ends_with_a_note(
             pass
         assert time.monotonic() - began < 2
     assert any("gave no frame for 0.8 s and was given up" in note for note in b.notes)
+    assert b.gave_up
+    assert not a.gave_up
 
 
 def test_who_is_slow_loses_whole_pairs(camera: RtspServer, monkeypatch: pytest.MonkeyPatch) -> None:
