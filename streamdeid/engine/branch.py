@@ -126,6 +126,10 @@ class Branch(Generic[In, Out]):
         """The stages of this branch and below that have a program run beside us."""
         return [b.stage for b in self.walk() if isinstance(b.stage, RunsProgram)]
 
+    def faults(self) -> list[str]:
+        """What went wrong with those programs."""
+        return [stage.fault for stage in self.programs() if stage.fault is not None]
+
     def close(self) -> None:
         """End all that the stages have running."""
         for stage in self.programs():

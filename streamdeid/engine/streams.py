@@ -7,7 +7,7 @@ from threading import Event
 from time import monotonic
 from typing import Final
 
-from streamdeid.engine.evaluate import Video
+from streamdeid.engine.videos import Video
 from streamdeid.engine.watcher import Watching
 from streamdeid.pair import Pair
 from streamdeid.sources.live import LiveSource

@@ -15,18 +15,6 @@ from streamdeid.engine.accounts import Account
 from streamdeid.engine.branch import Branch
 from streamdeid.engine.checkpoint import read_run
 from streamdeid.engine.crowding import crowding_of
-from streamdeid.engine.evaluate import (
-    Video,
-    check_videos,
-    faults_of,
-    file_of,
-    find_offset,
-    is_stream,
-    lonely_notes,
-    offset_record,
-    same_file_notes,
-    stream_record,
-)
 from streamdeid.engine.merge import report_of
 from streamdeid.engine.models import Models
 from streamdeid.engine.plan import plan
@@ -39,6 +27,17 @@ from streamdeid.engine.streams import (
     gave_up,
     open_watched,
     wait_for_frames,
+)
+from streamdeid.engine.videos import (
+    Video,
+    check_videos,
+    file_of,
+    find_offset,
+    is_stream,
+    lonely_notes,
+    offset_record,
+    same_file_notes,
+    streams_record,
 )
 from streamdeid.engine.watcher import Watcher, Watching, alignment_record
 from streamdeid.errors import InputError, SettingsError
@@ -156,8 +155,7 @@ def watch(
             notes.append("The run ended before the first frame of both videos came.")
             never = course.state((), 0, _NOBODY, 0.0, complete=False, notes=notes)
             return report_of(root, [never], settings, ())
-        streams: dict[str, Any] = {name: stream_record(source) for name, source in sources.items()}
-        streams["offset"] = offset_record(offset, found)
+        streams = streams_record(sources, offset, found)
         pairs = pair_frames(
             sources.original,
             sources.deidentified,
@@ -223,7 +221,7 @@ class _Live:
             run.attend = attend
             listeners.on_start(self.watcher, lambda: self.report(complete=False, live=True))
             complete = run.drive(self.settings.timeline) and not gave_up(self.sources)
-            faults = faults_of(self.root)
+            faults = self.root.faults()
             self.notes += faults
             complete = complete and not faults
             if recorder is not None:

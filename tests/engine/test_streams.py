@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from streamdeid.engine.evaluate import is_stream
 from streamdeid.engine.streams import open_watched
+from streamdeid.engine.videos import is_stream
 from streamdeid.engine.watcher import Watching
 from streamdeid.errors import SourceError
 
