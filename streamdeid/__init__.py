@@ -9,6 +9,7 @@
     inference    arrays → arrays          (the only home of onnxruntime)
     stats        numbers → numbers that merge
     engine       who runs, when: read engine/plan.py first
+    engine/live  the same while frames come, for days
     cli          words → calls
 
 >>> import streamdeid
@@ -25,9 +26,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from streamdeid.engine.evaluate import evaluate as evaluate
     from streamdeid.engine.events import Progress as Progress
+    from streamdeid.engine.live.watch import watch as watch
+    from streamdeid.engine.live.watcher import Watching as Watching
     from streamdeid.engine.merge import merge as merge
-    from streamdeid.engine.watch import watch as watch
-    from streamdeid.engine.watcher import Watching as Watching
     from streamdeid.errors import StreamdeidError as StreamdeidError
     from streamdeid.pair import Pair as Pair
     from streamdeid.report.report import Report as Report
@@ -46,10 +47,10 @@ _HOMES = {
     "Score": "streamdeid.score",
     "Settings": "streamdeid.settings",
     "StreamdeidError": "streamdeid.errors",
-    "Watching": "streamdeid.engine.watcher",
+    "Watching": "streamdeid.engine.live.watcher",
     "evaluate": "streamdeid.engine.evaluate",
     "merge": "streamdeid.engine.merge",
-    "watch": "streamdeid.engine.watch",
+    "watch": "streamdeid.engine.live.watch",
 }
 __all__ = [
     "ArraySource",

@@ -13,7 +13,7 @@ import pytest
 import streamdeid
 from streamdeid.cli.main import main
 from streamdeid.condition import Condition
-from streamdeid.engine.alerts import Alert
+from streamdeid.engine.live.alerts import Alert
 from streamdeid.report.schema import score_names
 
 ROOT = Path(__file__).parents[1]

@@ -59,7 +59,7 @@ HOMES: dict[str, set[str]] = {
     "click": {"cli"},
     "rich": {"cli", "report.to_terminal", "report.expression_table", "report.page"},
     "pyarrow": {"report.rows"},
-    "prometheus_client": {"engine.serving"},
+    "prometheus_client": {"engine.live.serving"},
     "PIL": {"sources", "engine.covering"},
     "numpy": {
         "frame",
@@ -71,7 +71,7 @@ HOMES: dict[str, set[str]] = {
         "stats",
         "engine",
     },
-    "subprocess": {"stages.action_units", "engine.alert_actions"},
+    "subprocess": {"stages.action_units", "engine.live.alert_actions"},
     "multiprocessing": set(),
     "pickle": set(),
 }
@@ -133,6 +133,15 @@ def test_outside_libraries_stay_in_their_homes(path: Path) -> None:
         assert library in HOMES, f"{module} imports {library}, which has no home in HOMES"
         homes = HOMES[library]
         assert within(module, homes), f"{module} imports {library}, whose home is {homes}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_only_commands_know_of_live_runs(path: Path) -> None:
+    module = name_of(path)
+    if within(module, {"cli", "engine.live"}):
+        return
+    for imported in imports_of(path):
+        assert not within(imported.removeprefix("streamdeid."), {"engine.live"}), imported
 
 
 def test_there_are_modules_to_look_at() -> None:

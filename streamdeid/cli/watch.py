@@ -103,13 +103,13 @@ def _watch(original: str, deidentified: str, wanted: _Wanted, options: dict[str,
     from streamdeid.cli.evaluation import Evaluation
     from streamdeid.cli.lines import LineWriter
     from streamdeid.cli.watch_view import view_on
-    from streamdeid.engine.alert_actions import AlertActions, command_words
     from streamdeid.engine.inputs import input_files
-    from streamdeid.engine.serving import serve
-    from streamdeid.engine.status import Event, Status
-    from streamdeid.engine.watch import Checkpoint, Listeners
-    from streamdeid.engine.watch import watch as watch_videos
-    from streamdeid.engine.watcher import Watcher, Watching
+    from streamdeid.engine.live.alert_actions import AlertActions, command_words
+    from streamdeid.engine.live.serving import serve
+    from streamdeid.engine.live.status import Event, Status
+    from streamdeid.engine.live.watch import Checkpoint, Listeners
+    from streamdeid.engine.live.watch import watch as watch_videos
+    from streamdeid.engine.live.watcher import Watcher, Watching
     from streamdeid.report.report import Report
     from streamdeid.settings import Settings
 

@@ -6,8 +6,8 @@ import click
 
 from streamdeid.cli.options import A_PATH, condition, duration, option, together
 from streamdeid.condition import EXAMPLE
-from streamdeid.engine.alerts import EXAMPLE as AN_ALERT
-from streamdeid.engine.alerts import Alert
+from streamdeid.engine.live.alerts import EXAMPLE as AN_ALERT
+from streamdeid.engine.live.alerts import Alert
 from streamdeid.errors import SettingsError
 
 TRANSPORTS = ("tcp", "udp")

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from streamdeid.cli.progress import FIGURES, clock, figures, score_kind, score_value
 from streamdeid.closing import Closing
-from streamdeid.engine.status import Event, SideStatus, Status
+from streamdeid.engine.live.status import Event, SideStatus, Status
 from streamdeid.report.printable import printable
 
 BARS: Final = "▁▂▃▄▅▆▇█"

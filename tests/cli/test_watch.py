@@ -20,14 +20,14 @@ import pytest
 
 from streamdeid import Settings
 from streamdeid.engine.checkpoint import read_run
-from streamdeid.engine.status import Status
-from streamdeid.engine.watch import Listeners, watch
-from streamdeid.engine.watcher import Watching
+from streamdeid.engine.live.status import Status
+from streamdeid.engine.live.watch import Listeners, watch
+from streamdeid.engine.live.watcher import Watching
 from streamdeid.pair import SIDES
 from streamdeid.report.report import Report
 from streamdeid.report.schema import report_schema
 from tests.cli.conftest import LOGIN, Run, is_one_sentence
-from tests.engine.test_serving import free_port, get
+from tests.engine.live.served import free_port, get
 from tests.sources.conftest import RtspServer
 
 Start = Callable[..., "subprocess.Popen[str]"]

@@ -17,11 +17,11 @@ from rich.console import Console
 from streamdeid.cli.lines import LineWriter
 from streamdeid.cli.watch_view import LiveView, PlainView, QuietView, sparkline, view_on
 from streamdeid.engine.accounts import Account
-from streamdeid.engine.status import Event, SideStatus, Status
+from streamdeid.engine.live.status import Event, SideStatus, Status
 from streamdeid.errors import OutputError
 from streamdeid.pair import Pair
 from streamdeid.score import Score
-from tests.engine.test_serving import STATUS, UP
+from tests.engine.live.served import STATUS, UP
 
 NAME = "identity.distance_between_sides"
 WATCHED = replace(

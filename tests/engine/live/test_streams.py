@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from streamdeid.engine.streams import open_watched
+from streamdeid.engine.live.streams import open_watched
+from streamdeid.engine.live.watcher import Watching
 from streamdeid.engine.videos import is_stream
-from streamdeid.engine.watcher import Watching
 from streamdeid.errors import SourceError
 
 NOBODY = "http://127.0.0.1:1/camera"

@@ -12,11 +12,11 @@ from time import monotonic
 from typing import Any, Final, Literal
 
 from streamdeid.engine.accounts import Account
-from streamdeid.engine.alerts import Alert, Watchman
 from streamdeid.engine.branch import Branch
+from streamdeid.engine.live.alerts import Alert, Watchman
+from streamdeid.engine.live.status import Event, SideStatus, Status
 from streamdeid.engine.run import Run
 from streamdeid.engine.run_state import RunState, moment
-from streamdeid.engine.status import Event, SideStatus, Status
 from streamdeid.engine.windows import PANES
 from streamdeid.errors import SettingsError
 from streamdeid.metrics.coverage import Coverage

@@ -14,7 +14,7 @@ from threading import Lock, Thread
 from time import monotonic
 from typing import Any, ClassVar, Final
 
-from streamdeid.engine.status import Status
+from streamdeid.engine.live.status import Status
 from streamdeid.errors import SettingsError
 from streamdeid.pair import Pair
 from streamdeid.report.report import Report

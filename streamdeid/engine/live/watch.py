@@ -15,19 +15,16 @@ from streamdeid.engine.accounts import Account
 from streamdeid.engine.branch import Branch
 from streamdeid.engine.checkpoint import read_run
 from streamdeid.engine.crowding import crowding_of
+from streamdeid.engine.live.status import Event as Happening
+from streamdeid.engine.live.status import Status
+from streamdeid.engine.live.streams import gave_up, open_watched, wait_for_frames
+from streamdeid.engine.live.watcher import Watcher, Watching, alignment_record
 from streamdeid.engine.merge import report_of
 from streamdeid.engine.models import Models
 from streamdeid.engine.plan import plan
 from streamdeid.engine.recorder import Course, Recorder
 from streamdeid.engine.run import Run
 from streamdeid.engine.run_state import RunState, load_into, moment, random_range
-from streamdeid.engine.status import Event as Happening
-from streamdeid.engine.status import Status
-from streamdeid.engine.streams import (
-    gave_up,
-    open_watched,
-    wait_for_frames,
-)
 from streamdeid.engine.videos import (
     Video,
     check_videos,
@@ -39,7 +36,6 @@ from streamdeid.engine.videos import (
     same_file_notes,
     streams_record,
 )
-from streamdeid.engine.watcher import Watcher, Watching, alignment_record
 from streamdeid.errors import InputError, SettingsError
 from streamdeid.frame import FramePair
 from streamdeid.pair import Pair

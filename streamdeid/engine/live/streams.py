@@ -7,8 +7,8 @@ from threading import Event
 from time import monotonic
 from typing import Final
 
+from streamdeid.engine.live.watcher import Watching
 from streamdeid.engine.videos import Video
-from streamdeid.engine.watcher import Watching
 from streamdeid.pair import Pair
 from streamdeid.sources.live import LiveSource
 from streamdeid.sources.source import Source, open_source

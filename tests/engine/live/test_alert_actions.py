@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from streamdeid.engine.alert_actions import AlertActions, command_words
+from streamdeid.engine.live.alert_actions import AlertActions, command_words
 from streamdeid.errors import SettingsError
 
 EVENT = {"kind": "alert", "text": "a > 1 over 3s", "value": 2.0}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from streamdeid.engine.alerts import EXAMPLE, Alert, Watchman
+from streamdeid.engine.live.alerts import EXAMPLE, Alert, Watchman
 from streamdeid.errors import SettingsError
 from streamdeid.score import Score
 
