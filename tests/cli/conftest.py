@@ -19,7 +19,7 @@ from streamdeid.cli.demo import demo_clip
 from streamdeid.cli.main import main
 from tests.sources.conftest import RtspServer
 from tests.sources.conftest import gstreamer as gstreamer
-from tests.videos import Image, numbered_images, write_video
+from tests.videos import Image, numbered_images, write_for_server, write_video
 
 FRAMES = 12
 LOGIN = "anna:s3cret"
@@ -132,22 +132,10 @@ def mirrored_stream(folder: Path, frames: list[Image]) -> Path:
 
 
 def _for_server(path: Path, images: Sequence[Image]) -> Path:
+    """There and back again."""
     height, width = (side // 2 * 2 for side in images[0].shape[:2])
-    with av.open(str(path), "w", format="h264") as container:
-        stream = container.add_stream("libx264", rate=30)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.thread_count = 1
-        # What the server needs: every frame for itself, in one slice, behind a delimiter.
-        stream.options = {
-            "preset": "ultrafast",
-            "tune": "zerolatency",
-            "x264-params": "aud=1:keyint=1:sliced-threads=0",
-        }
-        for image in [*images, *reversed(images)]:
-            picture = np.ascontiguousarray(image[:height, :width])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
-    return path
+    course = [*images, *reversed(images)]
+    return write_for_server(path, (np.ascontiguousarray(i[:height, :width]) for i in course))
 
 
 @pytest.fixture(scope="session")

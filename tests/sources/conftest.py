@@ -14,11 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-import av
 import numpy as np
 import pytest
 
 from streamdeid.frame import Frame, Image
+from tests.videos import write_for_server
 
 PICTURES = 600
 """Test pictures until they repeat: 20 s at 30 a second."""
@@ -56,21 +56,7 @@ def apart(a: int, b: int) -> int:
 
 
 def _encode(path: Path, width: int, height: int) -> Path:
-    """H.264 in Annex B form, every frame for itself, in one slice, behind a delimiter."""
-    with av.open(str(path), "w", format="h264") as container:
-        stream = container.add_stream("libx264", rate=30)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.thread_count = 1
-        stream.options = {
-            "preset": "ultrafast",
-            "tune": "zerolatency",
-            "x264-params": "aud=1:keyint=1:sliced-threads=0",
-        }
-        for number in range(PICTURES):
-            image = picture(number, width, height)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-    return path
+    return write_for_server(path, (picture(number, width, height) for number in range(PICTURES)))
 
 
 @pytest.fixture(scope="session")

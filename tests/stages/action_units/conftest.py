@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 
 from streamdeid.frame import Frame
-from streamdeid.observations import Sighting
+from streamdeid.observations import ACTION_UNITS, ActionUnits, Sighting
 from streamdeid.pair import Pair
 from streamdeid.stages.action_units.program import OpenFaceProgram, find_program
+from tests.stages.action_units import fake_openface as fake
 
 FAKE = Path(__file__).with_name("fake_openface.py")
 KNOWS = {1: "-no2Dfp", 2: "-out_dir"}
@@ -109,3 +110,12 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never came to that"
         time.sleep(0.01)
+
+
+def assert_is(units: ActionUnits | None, number: int, *, online: bool) -> None:
+    """Those that the stand-in makes of a frame whose first pixel spells `number`."""
+    value = fake.intensity if online else fake.post_processed
+    assert units is not None
+    np.testing.assert_allclose(units.intensity, [value(u, number) for u in ACTION_UNITS], atol=1e-9)
+    assert units.present is not None
+    assert units.present.tolist() == [bool(fake.present(u, number)) for u in ACTION_UNITS]

@@ -10,14 +10,13 @@ from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from streamdeid.observations import ACTION_UNITS, ActionUnits, ExpressionReading
+from streamdeid.observations import ExpressionReading
 from streamdeid.stages.action_units.openface import OpenFaceSource
 from streamdeid.stages.action_units.program import OpenFaceProgram, find_program
 from tests.stages.action_units import fake_openface as fake
-from tests.stages.action_units.conftest import MakeProgram, pair, processes_of
+from tests.stages.action_units.conftest import MakeProgram, assert_is, pair, processes_of
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
@@ -38,15 +37,6 @@ def split(readings: Iterable[ExpressionReading]) -> tuple[list[ExpressionReading
     online = [reading for reading in readings if reading.values == "online"]
     assert [reading.values for reading in readings[: len(online)]] == ["online"] * len(online)
     return online, readings[len(online) :]
-
-
-def assert_is(units: ActionUnits | None, number: int, *, online: bool) -> None:
-    """Those that the stand-in makes of a frame whose first pixel spells `number`."""
-    value = fake.intensity if online else fake.post_processed
-    assert units is not None
-    np.testing.assert_allclose(units.intensity, [value(u, number) for u in ACTION_UNITS], atol=1e-9)
-    assert units.present is not None
-    assert units.present.tolist() == [bool(fake.present(u, number)) for u in ACTION_UNITS]
 
 
 def assert_are(readings: list[ExpressionReading], *, online: bool) -> None:

@@ -12,8 +12,7 @@ from streamdeid.observations import ExpressionReading, Sighting
 from streamdeid.pair import Pair
 from streamdeid.stages.action_units.program import OpenFaceScript, find_program
 from streamdeid.stages.action_units.script import ScriptSource
-from tests.stages.action_units.conftest import FAKE, processes_of, sighting
-from tests.stages.action_units.test_openface import assert_is
+from tests.stages.action_units.conftest import FAKE, assert_is, processes_of, sighting
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
