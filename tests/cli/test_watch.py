@@ -27,7 +27,7 @@ from streamdeid.pair import SIDES
 from streamdeid.report.report import Report
 from streamdeid.report.schema import report_schema
 from tests.cli.conftest import LOGIN, Run, is_one_sentence
-from tests.engine.live.served import free_port, get
+from tests.engine.live.served import free_port, get, listens
 from tests.sources.conftest import RtspServer
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -240,6 +240,8 @@ def test_after_a_kill_the_next_run_goes_on_and_says_what_was_missed(
     before = lines_of(tmp_path / "lines.jsonl")
     told = read_run(state).pairs
     process = watching(*words, "--resume")
+    # The killed run may have told more than its state holds.
+    wait_until(lambda: len(lines_of(tmp_path / "lines.jsonl")) > len(before), process)
     wait_until(lambda: pairs_told(tmp_path) > told + 3, process)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=PATIENCE_S)
@@ -279,8 +281,9 @@ def test_a_signal_ends_it_with_a_report_and_a_state(watching: Start, tmp_path: P
 def test_before_the_first_frame_a_signal_ends_it_too(start: Start, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     nowhere = f"rtsp://{LOGIN}@127.0.0.1:{free_port()}/a"
-    process = start("watch", nowhere, nowhere, "--report", report, "--http", free_port())
-    time.sleep(2.0)
+    port = free_port()
+    process = start("watch", nowhere, nowhere, "--report", report, "--http", port)
+    wait_until(lambda: listens(port), process)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, stderr
