@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
@@ -124,11 +123,7 @@ class ExpressionAgreement:
 
     def _settled(self) -> dict[AuValues, UnitAgreement]:
         """What was seen, with what waits; this metric stays as it was."""
-        settled = {}
-        for values, agreement in self._seen.items():
-            settled[values] = deepcopy(agreement)
-            settled[values].settle()
-        return settled
+        return {values: agreement.settled() for values, agreement in self._seen.items()}
 
     def _scores(self, seen: UnitAgreement) -> Iterator[Score]:
         measures = seen.measures()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from math import log10
 from typing import Any, ClassVar, Final, Self
 
+from streamdeid.metrics.batched import Batched
 from streamdeid.metrics.metric import Cell
 from streamdeid.observations import REGIONS, Likeness, QualityReading
 from streamdeid.score import Score
@@ -23,16 +23,13 @@ _NO_FACE = {
     "background": "no face was found in either video, from which a background could be told",
 }
 
-# As in IdentityDistance: numpy's price is by the call, and 32 readings at once cost what one does.
-_BATCH = 32
-
 
 def psnr(mse: float) -> float | None:
     """Peak signal-to-noise ratio of 8-bit luma in dB: 10·log10(255² / mse); None if mse is 0."""
     return 10 * log10(_LARGEST**2 / mse) if mse > 0 else None
 
 
-class ImageQuality:
+class ImageQuality(Batched[QualityReading]):
     """SSIM, MS-SSIM and PSNR of the face, of the frame, and of the background.
 
     SSIM and MS-SSIM are means over frames. PSNR is that of the mean squared error over all frames,
@@ -50,11 +47,11 @@ class ImageQuality:
     column_names: ClassVar[tuple[str, ...]] = tuple(f"{m}.{r}" for m in _MEASURES for r in REGIONS)
 
     def __init__(self) -> None:
+        super().__init__()
         self._regions = {region: _Region() for region in REGIONS}
         self._frames = 0
         self._resized = 0
         self._shorter_side = 0
-        self._waiting: list[QualityReading] = []
 
     def columns(self, item: QualityReading) -> Mapping[str, Cell]:
         cells: dict[str, Cell] = dict.fromkeys(self.column_names)
@@ -70,13 +67,11 @@ class ImageQuality:
         self._frames += 1
         self._resized += item.resized
         self._shorter_side = max(self._shorter_side, item.shorter_side)
-        self._waiting.append(item)
-        if len(self._waiting) >= _BATCH:
-            self._settle()
+        self._wait(item)
 
     def merge(self, other: Self) -> None:
-        self._settle()
-        settled = other._settled()
+        self.settle()
+        settled = other.settled()
         for name, region in self._regions.items():
             region.merge(settled._regions[name])
         self._frames += settled._frames
@@ -84,11 +79,11 @@ class ImageQuality:
         self._shorter_side = max(self._shorter_side, settled._shorter_side)
 
     def result(self) -> list[Score]:
-        settled = self._settled()
+        settled = self.settled()
         return [settled._score(measure, name) for measure in _MEASURES for name in REGIONS]
 
     def to_state(self) -> State:
-        settled = self._settled()
+        settled = self.settled()
         return {
             "frames": settled._frames,
             "resized": settled._resized,
@@ -104,18 +99,9 @@ class ImageQuality:
         self._regions, self._waiting = regions, []
         self._frames, self._resized, self._shorter_side = frames, resized, shorter_side
 
-    def _settle(self) -> None:
+    def _take(self, readings: list[QualityReading]) -> None:
         for name, region in self._regions.items():
-            region.update([r.regions[name] for r in self._waiting if name in r.regions])
-        self._waiting = []
-
-    def _settled(self) -> Self:
-        """This metric with nothing waiting; itself is not changed."""
-        if not self._waiting:
-            return self
-        settled = deepcopy(self)
-        settled._settle()
-        return settled
+            region.update([r.regions[name] for r in readings if name in r.regions])
 
     def _score(self, measure: str, name: str) -> Score:
         region = self._regions[name]

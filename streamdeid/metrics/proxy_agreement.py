@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from typing import ClassVar, Final, Self
 
 import numpy as np
 
+from streamdeid.metrics.batched import Batched
 from streamdeid.metrics.metric import Cell
 from streamdeid.observations import ACTION_UNITS, AuOrigin, ExpressionReading
 from streamdeid.pair import SIDES
@@ -15,11 +15,10 @@ from streamdeid.score import Score
 from streamdeid.stats import RunningComoments, State, StateReader
 from streamdeid.stats.batch import Floats
 
-_BATCH: Final = 32
 _SIDE_NAMES: Final = {"original": "the original", "deidentified": "the de-identified video"}
 
 
-class ProxyAgreement:
+class ProxyAgreement(Batched[ExpressionReading]):
     """The correlation of each stand-in with the intensity that OpenFace gives, for each side.
 
     It says how far the figures of the stand-ins may be trusted here. `mean` is over the units that
@@ -34,10 +33,10 @@ class ProxyAgreement:
     column_names: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, openface: AuOrigin, proxy: AuOrigin) -> None:
+        super().__init__()
         self._openface = openface
         self._proxy = proxy
         self._comoments = {side: RunningComoments(len(ACTION_UNITS)) for side in SIDES}
-        self._waiting: list[ExpressionReading] = []
 
     def columns(self, item: ExpressionReading) -> Mapping[str, Cell]:  # noqa: ARG002
         return {}
@@ -46,22 +45,20 @@ class ProxyAgreement:
         """Add a frame pair; one without stand-ins beside its units is passed over."""
         if item.proxies is None:
             return
-        self._waiting.append(item)
-        if len(self._waiting) >= _BATCH:
-            self._settle()
+        self._wait(item)
 
     def merge(self, other: Self) -> None:
         if self._settings() != other._settings():
             raise ValueError(f"cannot merge {self._settings()} and {other._settings()}")
-        self._settle()
-        for side, theirs in other._settled()._comoments.items():
+        self.settle()
+        for side, theirs in other.settled()._comoments.items():
             self._comoments[side].merge(theirs)
 
     def result(self) -> list[Score]:
-        return list(self._settled()._scores())
+        return list(self.settled()._scores())
 
     def to_state(self) -> State:
-        settled = self._settled()
+        settled = self.settled()
         return {
             **self._settings(),
             **{side: comoments.to_state() for side, comoments in settled._comoments.items()},
@@ -77,13 +74,7 @@ class ProxyAgreement:
     def _settings(self) -> dict[str, str]:
         return {"openface": self._openface.source, "proxy": self._proxy.source}
 
-    def _settled(self) -> Self:
-        settled = deepcopy(self)
-        settled._settle()
-        return settled
-
-    def _settle(self) -> None:
-        readings, self._waiting = self._waiting, []
+    def _take(self, readings: list[ExpressionReading]) -> None:
         for side, comoments in self._comoments.items():
             known: list[tuple[Floats, Floats]] = []
             for reading in readings:

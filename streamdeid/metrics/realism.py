@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any, ClassVar, Final, Self
 
+from streamdeid.metrics.batched import Batched
 from streamdeid.metrics.feature_space import FeatureSpace
 from streamdeid.metrics.metric import Cell
 from streamdeid.observations import MotionFeatures
@@ -22,15 +22,11 @@ _DDOF: Final = 1  # as fsmetric, torchmetrics and clean-fid; cd-fvd has 0
 # their distance no noise at all. So they take turns of as many frames as I3D needs for a first row.
 _TURN: Final = 64
 
-# As in IdentityDistance: rows are added together, here because adding one to a covariance of
-# 1024 x 1024 costs what adding 32 costs.
-_BATCH = 32
-
 _HALVES = (0, 1)
 _PARTS = {(side, half): f"{side}_{half}" for side in SIDES for half in _HALVES}
 
 
-class FrechetDistance:
+class FrechetDistance(Batched[Pair[MotionFeatures]]):
     """Squared Fréchet distance between the features of the two videos, and what of it is noise.
 
     `realism.<figure>` is the distance between all rows of both sides. It is biased: two samples of
@@ -62,10 +58,10 @@ class FrechetDistance:
     column_names: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, figure: str, space: FeatureSpace) -> None:
+        super().__init__()
         self._figure = figure
         self._space = space
         self._parts = {part: RunningGaussian(space.dim) for part in _PARTS}
-        self._waiting: list[Pair[MotionFeatures]] = []
         self._scores: tuple[int, list[Score]] | None = None
 
     def columns(self, item: Pair[MotionFeatures]) -> Mapping[str, Cell]:  # noqa: ARG002
@@ -74,15 +70,13 @@ class FrechetDistance:
     def update(self, item: Pair[MotionFeatures]) -> None:
         """Raises: ValueError if the features are no proper vectors: the model is broken."""
         item.map(self._space.vector)
-        self._waiting.append(item)
-        if len(self._waiting) >= _BATCH:
-            self._settle()
+        self._wait(item)
 
     def merge(self, other: Self) -> None:
         if self._settings() != other._settings():
             raise ValueError(f"cannot merge realism of {self._settings()} and {other._settings()}")
-        self._settle()
-        settled = other._settled()
+        self.settle()
+        settled = other.settled()
         for part, gaussian in self._parts.items():
             gaussian.merge(settled._parts[part])
         self._scores = None
@@ -91,12 +85,12 @@ class FrechetDistance:
         # A live display asks often, and a distance takes up to 3 seconds.
         rows = self._rows()
         if self._scores is None or self._scores[0] != rows:
-            settled = self._settled()
+            settled = self.settled()
             self._scores = rows, [settled._distance(), settled._noise_floor()]
         return list(self._scores[1])
 
     def to_state(self) -> State:
-        parts = self._settled()._parts
+        parts = self.settled()._parts
         states = {name: parts[part].to_state() for part, name in _PARTS.items()}
         return {"settings": self._settings(), **states}
 
@@ -117,20 +111,11 @@ class FrechetDistance:
     def _rows(self) -> int:
         return sum(self._parts[SIDES[0], half].count for half in _HALVES) + len(self._waiting)
 
-    def _settle(self) -> None:
+    def _take(self, items: list[Pair[MotionFeatures]]) -> None:
         for half in _HALVES:
-            mine = [row for row in self._waiting if row.original.first // _TURN % 2 == half]
+            mine = [item for item in items if item.original.first // _TURN % 2 == half]
             for side, rows in self._space.rows(mine).items():
                 self._parts[side, half].update(rows)
-        self._waiting = []
-
-    def _settled(self) -> Self:
-        """This metric with nothing waiting; itself is not changed."""
-        if not self._waiting:
-            return self
-        settled = deepcopy(self)
-        settled._settle()
-        return settled
 
     def _distance(self) -> Score:
         name, n, dim = f"realism.{self._figure}", self._rows(), self._space.dim

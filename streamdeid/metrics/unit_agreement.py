@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamdeid.errors import NotEnoughSamples
+from streamdeid.metrics.batched import Batched
 from streamdeid.observations import ACTION_UNITS, ExpressionReading
 from streamdeid.pair import SIDES
 from streamdeid.stats import RunningComoments, RunningLags, State, StateReader
@@ -21,12 +22,11 @@ LAG_REACH_S = 0.5
 """The largest shift of the two faces against each other that is looked for, in seconds."""
 
 _LAG_STEPS = 30  # LAG_REACH_S of 60 frame pairs a second
-_BATCH = 32  # numpy's price is by the call, and 32 readings at once cost what one does
 
 _PRESENCE = ("both", "original", "deidentified")
 
 
-class UnitAgreement:
+class UnitAgreement(Batched[ExpressionReading]):
     """Co-moments of the 17 intensities of both sides, who shows which unit, and who is late.
 
     Attributes:
@@ -37,6 +37,7 @@ class UnitAgreement:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.readings = 0
         self.both = 0
         self.with_units = dict.fromkeys(SIDES, 0)
@@ -49,19 +50,12 @@ class UnitAgreement:
         self._first: _Moment | None = None
         self._last: _Moment | None = None
         self._steps, self._step_s = 0, 0.0
-        self._waiting: list[ExpressionReading] = []
 
     def update(self, reading: ExpressionReading) -> None:
         """Add a frame pair."""
-        self._waiting.append(reading)
-        if len(self._waiting) >= _BATCH:
-            self.settle()
+        self._wait(reading)
 
-    def settle(self) -> None:
-        """Take what waits into the sums; until then no figure knows of it."""
-        readings, self._waiting = self._waiting, []
-        if not readings:
-            return
+    def _take(self, readings: list[ExpressionReading]) -> None:
         for reading in readings:
             self._count(reading)
             self._step_to(_Moment(reading.index, float(reading.time)))
