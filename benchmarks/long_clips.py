@@ -19,7 +19,7 @@ import numpy as np
 
 from streamdeid import Progress, Settings, evaluate
 from streamdeid.engine.covering import CoveredSource
-from streamdeid.engine.run import peak_rss_mb
+from streamdeid.memory import peak_rss_mb
 from streamdeid.pair import SIDES
 from streamdeid.sources.file import FileSource
 

@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from streamdeid.engine.run import peak_rss_mb
 from streamdeid.frame import Frame
+from streamdeid.memory import peak_rss_mb
 from streamdeid.observations import Sighting
 from streamdeid.pair import Pair
 from streamdeid.stages.action_units.endless_avi import EndlessAvi

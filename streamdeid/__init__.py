@@ -1,7 +1,7 @@
 """streamdeid: how much identity is gone from a de-identified video, and what is left of the rest.
 
     errors, pair, frame, observations, score, settings, condition     the nouns that travel
-    cores, closing             whose turn it is to compute; what is closed when its use ends
+    cores, memory, closing     what rooms share: turns at computing, the heap, how things end
     sources      bytes → frames
     stages       frames → observations
     metrics      observations → scores

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from streamdeid.engine.memory import share_one_heap
 from streamdeid.errors import ModelError, SettingsError
 from streamdeid.inference.insightface import BROUGHT, InsightFaceDetector, InsightFaceEmbedder
 from streamdeid.inference.manifest import Manifest
 from streamdeid.inference.session import Session
+from streamdeid.memory import share_one_heap
 from streamdeid.settings import Settings
 from streamdeid.stages.alignment import Alignment, ArcFaceAlignment, DlibAlignment
 from streamdeid.stages.detection import BlazeFace, BroughtDetector, CenterFace, Detector

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +16,7 @@ from streamdeid.engine.lanes import DEPTH, Lanes
 from streamdeid.engine.read_ahead import Crowding, ReadAhead
 from streamdeid.errors import PairingError, StreamdeidError
 from streamdeid.frame import FramePair
+from streamdeid.memory import peak_rss_mb
 from streamdeid.pair import Pair
 from streamdeid.report.timeline import Timeline
 from streamdeid.score import Score
@@ -237,13 +237,3 @@ class Run:
 
 def _nothing() -> None:
     """What nobody who attends does."""
-
-
-def peak_rss_mb() -> float | None:
-    """The most memory (MiB) that this process has held; None where the system does not tell."""
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

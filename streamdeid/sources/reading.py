@@ -14,11 +14,11 @@ from av.video.stream import VideoStream
 
 from streamdeid.errors import SourceError
 from streamdeid.frame import Frame, StreamInfo
+from streamdeid.memory import give_back
 from streamdeid.sources.clock import MICRO
 from streamdeid.sources.connecting import Refused, Transport, connect, kind_of
 from streamdeid.sources.decoding import MISSING_SHARE
 from streamdeid.sources.exchange import Exchange, LiveFrame
-from streamdeid.sources.heap import give_back
 from streamdeid.sources.interrupting import interruptible
 from streamdeid.sources.session import CLEAN, Picture, Session
 from streamdeid.sources.upright import Uprighter
