@@ -28,8 +28,10 @@ class Cores(AbstractContextManager[None]):
     def __init__(self, count: int) -> None:
         self._free = BoundedSemaphore(count)
         self._mine = local()
-        # Threads are made when they are first needed, and wait idle when they are not.
-        self._aside = ThreadPoolExecutor(count, "aside")
+        # Threads are made when they are first needed, and wait idle when they are not. Whoever asks
+        # holds a turn, so there is one fewer: with more, one is made for a turn that is free a
+        # moment before the thread that had it.
+        self._aside = ThreadPoolExecutor(max(count - 1, 1), "aside")
 
     def __enter__(self) -> None:
         self._free.acquire()
@@ -59,12 +61,14 @@ class Cores(AbstractContextManager[None]):
     def both(self, first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
         """What the two give: side by side if another core is free now, else one after the other.
 
-        To be called by a thread that holds a turn. Both have ended when it returns or raises.
+        To be called by a thread that holds a turn. Both have ended when it returns or raises. What
+        is called in `first` or `second` does its own two one after the other: the threads that
+        work aside never wait for each other.
 
         Raises:
             Exception: what either raised; the one of `first` if both did.
         """
-        if not self._free.acquire(blocking=False):
+        if getattr(self._mine, "aside", False) or not self._free.acquire(blocking=False):
             return first(), second()
         aside = self._aside.submit(self._on_its_turn, first)
         try:
@@ -75,7 +79,7 @@ class Cores(AbstractContextManager[None]):
         return theirs, ours
 
     def _on_its_turn(self, work: Callable[[], A]) -> A:
-        self._mine.turn = True
+        self._mine.turn = self._mine.aside = True
         try:
             return work()
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -76,6 +77,48 @@ def test_an_error_costs_no_turn(count: int, failing: int) -> None:
         met = threading.Barrier(count, timeout=5)
         if count == 2:
             cores.both(met.wait, met.wait)
+
+
+def test_two_within_two_are_done_and_nobody_waits_for_good() -> None:
+    cores = Cores(2)
+
+    def inner(name: str) -> tuple[str, str]:
+        return cores.both(lambda: f"{name}1", lambda: f"{name}2")
+
+    found: list[object] = []
+
+    def work() -> None:
+        with cores:
+            found.append(cores.both(lambda: inner("a"), lambda: inner("b")))
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert found == [(("a1", "a2"), ("b1", "b2"))] * 8
+
+
+def test_there_are_never_more_threads_than_cores_beside_those_that_ask() -> None:
+    class SlowToRest(Cores):
+        def __exit__(self, *error: Any) -> None:
+            super().__exit__(*error)
+            time.sleep(0.01)  # its turn is free, and the thread not yet
+
+    cores = SlowToRest(2)
+    workers: set[int] = set()
+
+    def ask() -> None:
+        for _ in range(5):
+            with cores:
+                cores.both(lambda: workers.add(threading.get_ident()), lambda: None)
+
+    askers = [threading.Thread(target=ask) for _ in range(3)]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join(10)
+    assert len(workers - {asker.ident for asker in askers}) == 1
 
 
 def test_who_waits_lends_the_turn_to_another() -> None:
