@@ -20,35 +20,21 @@ from streamdeid.observations import (
 )
 from streamdeid.pair import Pair
 from streamdeid.stages.action_units.blendshapes import BlendshapeSource
+from streamdeid.stages.stage import RunsProgram, Stage
 
 Proxies = Pair[ActionUnits | None]
 
 _COLUMNS: Final = len(ACTION_UNITS)
 
 
-class OpenFace(Protocol):
+class OpenFace(Stage[Pair[Sighting], ExpressionReading], RunsProgram, Protocol):
     """What runs OpenFace: a stage that gives, besides others, one reading of `values` a pair."""
-
-    name: str
-    delay: int | None
-    stride: int
-    fault: str | None
 
     @property
     def origin(self) -> AuOrigin: ...
 
     @property
     def values(self) -> AuValues: ...
-
-    def record(self) -> dict[str, Any]: ...
-
-    def push(self, item: Pair[Sighting]) -> Iterable[ExpressionReading]: ...
-
-    def flush(self) -> Iterable[ExpressionReading]: ...
-
-    def reset(self) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class BothSources:
