@@ -479,6 +479,23 @@ def test_a_state_that_is_there_is_neither_overwritten_nor_taken_for_another(
     assert state.read_bytes() == kept
 
 
+def test_a_resumed_run_that_never_saw_a_frame_reports_what_was_seen_before(
+    run: Run, clip: Path, mirrored: Path, tmp_path: Path
+) -> None:
+    state, report = tmp_path / "run.state", tmp_path / "report.json"
+    words = ("--metrics", "identity", "--checkpoint", state, "-q")
+    assert run("watch", clip, mirrored, *words).exit_code == 0
+    nowhere, more = f"rtsp://127.0.0.1:{free_port()}/a", ("--resume", "--duration", "0.5s")
+    run("watch", nowhere, nowhere, *words, *more, "--report", report)
+    written = Report.read(report)
+    assert not written.complete
+    assert written.coverage["paired"] == 12
+    assert written["identity.distance_between_sides"].count == 12
+    assert written.streams["original"]["uri"] == str(clip)
+    for beginning in ("Resumed from", "The run ended before the first frame"):
+        assert any(note.startswith(beginning) for note in written.notes)
+
+
 def test_states_become_a_report(run: Run, clip: Path, mirrored: Path, tmp_path: Path) -> None:
     one, other, report = (tmp_path / name for name in ("a.state", "b.state", "report.json"))
     assert run("watch", clip, mirrored, "--metrics", "identity", "--checkpoint", one, "-q")

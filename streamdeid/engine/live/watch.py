@@ -149,6 +149,9 @@ def watch(
             notes.append(_resumed(checkpoint.path, earlier, started))
         if not wait_for_frames(sources, watching, stop):
             notes.append("The run ended before the first frame of both videos came.")
+            if earlier is not None and checkpoint is not None:
+                load_into(root, earlier, str(checkpoint.path))
+                course = replace(course, streams=earlier.streams, earlier=earlier)
             never = course.state((), 0, _NOBODY, 0.0, complete=False, notes=notes)
             return report_of(root, [never], settings, ())
         streams = streams_record(sources, offset, found)
