@@ -76,7 +76,8 @@ def show(report: Report, console: Console) -> None:
     if not report.complete:
         page.say(Text("INCOMPLETE: this is what was seen before the end.\n", style="bold red"))
     for side in SIDES:
-        _show_stream(side, report.streams.get(side) or {}, page)
+        if stream := report.streams.get(side):  # nothing is known of one that never gave a frame
+            _show_stream(side, stream, page)
     said: set[str] = set()
     for group, kinds in _grouped(report.scores).items():
         if group in expression_table.TITLES:

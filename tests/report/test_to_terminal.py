@@ -174,6 +174,12 @@ def test_frames_speed_and_notes_are_told() -> None:
     assert "original [1].mp4  176×144, 29.97 fps, 12.7 s, h264" in text
 
 
+def test_of_videos_that_never_came_nothing_is_said() -> None:
+    text = shown(a_report(complete=False, streams={}))
+    assert "None" not in text
+    assert "Identity, at the face found in each video" in text
+
+
 def test_an_incomplete_report_says_so_first() -> None:
     assert shown(a_report(complete=False)).startswith("INCOMPLETE")
     assert "INCOMPLETE" not in shown(REPORT)
