@@ -27,11 +27,14 @@ LONELY_SHARE: Final = 0.05
 """Of a side's frames; more without a partner are worth a note."""
 
 
+_OF_A_SOURCE: Final = ("info", "notes", "__enter__", "__exit__", "__iter__", "skim", "close")
+
+
 def check_videos(videos: Pair[Video]) -> None:
     """Refuse what is no video before models are loaded and files opened."""
     for name, video in (("original", videos.original), ("de-identified", videos.deidentified)):
         if not isinstance(video, str | os.PathLike) and not all(
-            hasattr(video, needed) for needed in ("info", "notes", "__iter__", "skim", "close")
+            hasattr(video, needed) for needed in _OF_A_SOURCE
         ):
             raise SettingsError(
                 f"The {name} video is {video!r:.80}; give a path, or a source such as ArraySource."
