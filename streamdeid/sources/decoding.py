@@ -50,6 +50,7 @@ class Decoder:
         self._repair = TimestampRepair[av.VideoFrame](self._step)
         self._span: tuple[int, int] | None = None
         self._decoded = self._refused = 0
+        self._refused_last = 0  # of those, the ones after which nothing more was decoded
         self._broke_off = False
 
     def frames(self) -> Generator[tuple[av.VideoFrame, int, bool], None, None]:
@@ -94,7 +95,10 @@ class Decoder:
                     frames = packet.decode()
                 except av.error.FFmpegError:
                     self._refused += 1  # as ffmpeg does: go on with the next packet
+                    self._refused_last += 1
                     continue
+                if packet.size:  # the last one is empty, and asks for what was held back
+                    self._refused_last = 0
                 yield from frames
         # IndexError: PyAV, when a transport stream is so damaged that its streams are renumbered.
         except (av.error.FFmpegError, IndexError):
@@ -107,7 +111,8 @@ class Decoder:
     def _ended_early(self) -> bool:
         claimed = self._stream.frames
         if claimed:
-            return claimed - self._decoded - self._refused > max(3, MISSING_SHARE * claimed)
+            in_between = self._refused - self._refused_last
+            return claimed - self._decoded - in_between > max(3, MISSING_SHARE * claimed)
         if self.duration is None:
             return False
         missing = self.duration - self._seen()
