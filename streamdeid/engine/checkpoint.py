@@ -1,4 +1,4 @@
-"""Checkpoints: a run's state in a file, while it goes on."""
+"""StateWriter: a run's state in a file, while it goes on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_run(path: str | os.PathLike[str]) -> RunState:
         raise InputError(f"{os.fspath(path)} cannot be read as a state: {error}.") from error
 
 
-class Checkpoints:
+class StateWriter:
     """Writes states in a thread of its own, so that no frame waits for the disk.
 
     Args:

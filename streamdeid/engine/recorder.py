@@ -12,7 +12,7 @@ from typing import Any
 from streamdeid.closing import Closing
 from streamdeid.engine.accounts import Account
 from streamdeid.engine.branch import Branch
-from streamdeid.engine.checkpoint import Checkpoints
+from streamdeid.engine.checkpoint import StateWriter
 from streamdeid.engine.run import Run
 from streamdeid.engine.run_state import RunState, moment
 from streamdeid.errors import OutputError
@@ -111,7 +111,7 @@ class Recorder(Closing):
         self._notes = notes
         self._began = monotonic()
         self._due = self._began + every_s
-        self._file = Checkpoints(path, run.notes.append)
+        self._file = StateWriter(path, run.notes.append)
 
     def close(self) -> None:
         """Write what was offered; may be called twice."""
