@@ -29,7 +29,7 @@ from streamdeid.engine.videos import (
 from streamdeid.pair import Pair
 from streamdeid.report.report import Report
 from streamdeid.settings import Settings
-from streamdeid.sources.pairing import pair_frames
+from streamdeid.sources.joining import pair_frames
 from streamdeid.sources.source import Source, open_source
 
 

@@ -3,10 +3,11 @@
 from streamdeid.sources.arrays import ArraySource
 from streamdeid.sources.file import FileSource
 from streamdeid.sources.health import Health, WhenBehind
+from streamdeid.sources.joining import pair_frames
 from streamdeid.sources.live import LiveSource
 from streamdeid.sources.live_pairing import Alignment, LivePairs
 from streamdeid.sources.offset import OffsetEstimate, estimate_offset
-from streamdeid.sources.pairing import FramePairs, pair_frames
+from streamdeid.sources.pairing import FramePairs
 from streamdeid.sources.source import Source, open_source
 from streamdeid.sources.uri import redact
 

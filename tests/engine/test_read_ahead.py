@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from streamdeid.engine.read_ahead import Crowding, ReadAhead
 from streamdeid.sources.arrays import ArraySource
-from streamdeid.sources.pairing import pair_frames
+from streamdeid.sources.joining import pair_frames
 
 SOON_S = 0.2
 

@@ -17,7 +17,8 @@ from streamdeid.engine.read_ahead import Crowding
 from streamdeid.engine.run import Run
 from streamdeid.frame import FramePair, Image
 from streamdeid.sources.arrays import ArraySource
-from streamdeid.sources.pairing import FramePairs, pair_frames
+from streamdeid.sources.joining import pair_frames
+from streamdeid.sources.pairing import FramePairs
 
 BLACK = np.zeros((4, 4, 3), np.uint8)
 

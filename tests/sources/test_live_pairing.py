@@ -18,9 +18,9 @@ from streamdeid.frame import FramePair
 from streamdeid.pair import Pair
 from streamdeid.sources.arrays import ArraySource
 from streamdeid.sources.health import WhenBehind
+from streamdeid.sources.joining import pair_frames
 from streamdeid.sources.live import LiveSource
 from streamdeid.sources.live_pairing import LivePairs
-from streamdeid.sources.pairing import pair_frames
 from tests.sources.conftest import NewServer, RtspServer, apart, number_of, side_by_side
 
 TERMS = {"read_timeout_s": 0.6, "open_timeout_s": 1.0, "give_up_after_s": 10.0}

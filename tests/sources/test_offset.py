@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from streamdeid.frame import Frame, Image
 from streamdeid.sources.arrays import ArraySource
 from streamdeid.sources.file import FileSource
+from streamdeid.sources.joining import pair_frames
 from streamdeid.sources.offset import SURE, OffsetEstimate, estimate_offset
-from streamdeid.sources.pairing import pair_frames
 from tests.videos import write_video
 
 Cover = Callable[[Image], Image]

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from streamdeid.errors import PairingError
 from streamdeid.pair import Pair
 from streamdeid.sources.arrays import ArraySource
-from streamdeid.sources.pairing import ROUNDING, FramePairs, pair_frames
+from streamdeid.sources.joining import pair_frames
+from streamdeid.sources.pairing import ROUNDING, FramePairs
 
 MILLI = Fraction(1, 1000)
 Matches = list[tuple[int, int]]

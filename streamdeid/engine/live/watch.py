@@ -41,8 +41,8 @@ from streamdeid.frame import FramePair
 from streamdeid.pair import Pair
 from streamdeid.report.report import Report
 from streamdeid.settings import Settings
+from streamdeid.sources.joining import pair_frames
 from streamdeid.sources.live_pairing import LivePairs
-from streamdeid.sources.pairing import pair_frames
 from streamdeid.sources.source import Source
 
 OnStart: TypeAlias = Callable[[Watcher, Callable[[], Report]], None]
