@@ -46,7 +46,7 @@ class Branch(Generic[In, Out]):
         self.branches = tuple(branches)
         self.seconds = 0.0
         self._rows: Timeline | None = None
-        self._index = 0
+        self._told = [0] * len(self.metrics)  # rows of which each metric has told its part
         self._panes: list[Panes] = []
         self._lock = Lock()  # between update and result: figures are read while the run goes on
 
@@ -113,13 +113,12 @@ class Branch(Generic[In, Out]):
         for metric, later in zip(self.metrics, other.metrics, strict=True):
             metric.merge(later)
 
-    @property
-    def column_names(self) -> tuple[str, ...]:
-        """The columns that the metrics add to each row of the timeline."""
-        return tuple(name for metric in self.metrics for name in metric.column_names)
-
     def record_rows(self, timeline: Timeline) -> None:
-        """Give each observation's columns to `timeline`, one part of a row for each."""
+        """Give the columns of each metric that has some to `timeline`, a part of a row each.
+
+        Each counts the rows by itself: a stage may give several observations of one frame pair,
+        early and late ones, and a metric has columns for one kind of them only.
+        """
         self._rows = timeline
 
     def programs(self) -> list[RunsProgram]:
@@ -157,7 +156,8 @@ class Branch(Generic[In, Out]):
         return seen
 
     def _write_row(self, observation: Out, rows: Timeline) -> None:
-        cells = {k: v for metric in self.metrics for k, v in metric.columns(observation).items()}
-        if cells:
-            rows.append(self._index, cells)
-            self._index += 1
+        for number, metric in enumerate(self.metrics):
+            cells = metric.columns(observation)
+            if cells:
+                rows.append(self._told[number], cells)
+                self._told[number] += 1

@@ -153,11 +153,12 @@ class Run:
         }
 
     def _open_rows(self, path: Path) -> Timeline:
-        """The timeline, entered by nobody yet; every branch that has columns gives it a part."""
-        telling = [branch for branch in self._root.walk() if branch.column_names]
-        columns = [name for branch in telling for name in branch.column_names]
+        """The timeline, entered by nobody yet; every metric that has columns gives it a part."""
+        branches = list(self._root.walk())
+        telling = [m for branch in branches for m in branch.metrics if m.column_names]
+        columns = [name for metric in telling for name in metric.column_names]
         timeline = Timeline(path, columns, parts=len(telling) + 1)
-        for branch in telling:
+        for branch in branches:
             branch.record_rows(timeline)
         return timeline
 

@@ -18,10 +18,10 @@ FIRST_COLUMNS: Final[dict[str, type]] = {"index": int, "time_s": float}
 class Timeline:
     """Rows of a run in a file: CSV, JSON Lines or Parquet, as its suffix says.
 
-    The branches of a run work side by side, and each knows a part of what is to be said about a
-    frame pair. A row is written once all its `parts` are there, in order of index. Each branch
+    The metrics of a run work side by side, and each knows a part of what is to be said about a
+    frame pair. A row is written once all its `parts` are there, in order of index. Each metric
     gives its parts in order of index: so when a row is whole, a lower one that is not will never
-    be, and goes out with empty cells. What waits is what the branches are apart, and never more
+    be, and goes out with empty cells. What waits is what the metrics are apart, and never more
     than `most_waiting` rows.
 
     CSV and JSON Lines are flushed after every row, so that `tail -f` works; Parquet can be read
@@ -33,7 +33,7 @@ class Timeline:
         columns: names in order; `index` and `time_s` always come before them. A mapping also gives
             their types (float, int, bool), which Parquet keeps; names alone mean float.
         parts: how many calls of `append` make a row.
-        most_waiting: rows held at most for a branch that has fallen behind.
+        most_waiting: rows held at most for a metric that has fallen behind.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Timeline:
             if self._failure is not None:
                 raise self._failure
             if index <= self._last:
-                return  # the row went out without this part: its branch was too far behind
+                return  # the row went out without this part: its metric was too far behind
             count, row = self._waiting.get(index, (0, {}))
             self._waiting[index] = (count + 1, row | dict(values))
             if count + 1 >= self._parts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from streamdeid.errors import SettingsError
 from streamdeid.frame import Image
 from streamdeid.observations import ACTION_UNITS
 from streamdeid.sources.arrays import ArraySource
+from tests.stages.action_units import fake_openface as fake
+from tests.stages.action_units.conftest import write_program
 from tests.stages.record_references import carphone as whole_clip
 
 PROXIES = Settings(metrics=("expression",), au_source="blendshapes", provider="cpu")
@@ -47,6 +50,35 @@ def test_a_face_agrees_with_itself_and_the_rows_hold_its_units(
     for unit in ACTION_UNITS:
         here, there = (table[7][f"{s}.au{unit:02}.proxy"] for s in ("original", "deidentified"))
         assert float(here) == float(there)
+
+
+def test_with_both_sources_a_row_holds_the_units_of_either_of_its_own_frames(
+    clip: list[Image], tmp_path: Path
+) -> None:
+    numbered = [image.copy() for image in clip[:20]]
+    for number, image in enumerate(numbered):
+        image[0, 0] = 0, 0, number  # which the stand-in for OpenFace reads
+    program = write_program(tmp_path / "bin", (), generation=1)
+    rows, proxies = tmp_path / "both.csv", tmp_path / "blendshapes.csv"
+    chosen = Settings(
+        metrics=("expression",),
+        au_source="both",
+        openface=str(program),
+        provider="cpu",
+        timeline=rows,
+    )
+    evaluate(source(numbered), source(numbered), chosen)
+    alone = replace(chosen, au_source="blendshapes", openface=None, timeline=proxies)
+    evaluate(source(numbered), source(numbered), alone)
+    with rows.open() as file, proxies.open() as beside:
+        table, expected = list(csv.DictReader(file)), list(csv.DictReader(beside))
+    assert [int(row["index"]) for row in table] == list(range(20))
+    for unit in ACTION_UNITS:
+        name = f"original.au{unit:02}"
+        assert [row[f"{name}.proxy"] for row in table] == [r[f"{name}.proxy"] for r in expected]
+        told = {n: float(v) for n, row in enumerate(table) if (v := row[f"{name}.online"])}
+        assert told
+        assert told == pytest.approx({n: fake.intensity(unit, n) for n in told}, abs=1e-3)
 
 
 def test_a_face_that_comes_five_frames_late_is_seen_to(clip: list[Image]) -> None:
