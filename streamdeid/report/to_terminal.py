@@ -58,6 +58,15 @@ COUNTS: Final = {
     "several_faces": "with several faces",
 }
 """What is shown of the coverage, and always; the rest is in the JSON."""
+SKIPPED: Final = {
+    "behind": "left out, to keep up",
+    "unaligned": "before the clocks were compared",
+    "untimed": "without a believable time",
+    "unreadable": "of which no picture could be made",
+    "lost": "lost when a run was killed",
+    "ended": "still waiting when a run ended",
+}
+"""Why frames that may have had a partner were not analysed; shown where there are any."""
 RARE: Final = {"unpaired", "corrupt", "several_faces", "invented_by_deidentified"}
 """Shown where there are any."""
 SPEEDS: Final = {
@@ -88,9 +97,9 @@ def show(report: Report, console: Console) -> None:
         _show_scores(kinds, page, said)
     if report.coverage:
         page.title("Frames")
-        for name, counts in _counts(report.coverage):
-            page.row(COUNTS[name], {side: Text(f"{count:,}") for side, count in counts.items()})
-            if name == "several_faces":
+        for label, counts in _counts(report.coverage):
+            page.row(label, {side: Text(f"{count:,}") for side, count in counts.items()})
+            if label == COUNTS["several_faces"]:
                 page.remark("several faces were seen; one was followed (--face)")
         if drawn := report.settings.get("frames"):
             seed = report.settings.get("seed")
@@ -207,7 +216,17 @@ def _counts(coverage: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, int]]]
         if name in coverage:
             counts = {_column(""): coverage[name]}
         if counts and (name not in RARE or any(counts.values())):
-            yield name, counts
+            yield COUNTS[name], counts
+        if name == "unpaired":
+            yield from _skipped(coverage)
+
+
+def _skipped(coverage: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, int]]]:
+    """With these, the frames of a side add up to those that were read."""
+    for reason, label in SKIPPED.items():
+        counts = {s: coverage.get(s, {}).get("skipped", {}).get(reason, 0) for s in SIDES}
+        if any(counts.values()):
+            yield label, counts
 
 
 def _value(score: Score) -> Text:

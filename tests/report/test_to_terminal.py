@@ -97,6 +97,17 @@ def test_a_wide_terminal_shows_the_quantiles_too() -> None:
     assert "0.22 … 0.41" not in shown(REPORT, 80)
 
 
+def test_frames_that_were_left_out_are_told_with_the_reason() -> None:
+    sides = {
+        side: {"frames": 12, "used": 8, "unpaired": 1, "skipped": {"unpaired": 1, "behind": 3}}
+        for side in ("original", "deidentified")
+    }
+    text = shown(a_report(coverage={"paired": 8, **sides}))
+    assert row(text, "without a partner")[1:] == ["1", "1"]
+    assert row(text, "left out, to keep up")[1:] == ["3", "3"]
+    assert "still waiting" not in text
+
+
 def test_missing_scores_are_gathered_by_their_reason() -> None:
     assert "no distance to target, verified as target: no picture of the target" in shown(REPORT)
 
