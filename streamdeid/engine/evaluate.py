@@ -19,6 +19,7 @@ from streamdeid.engine.videos import (
     Offset,
     Video,
     check_videos,
+    faceless_notes,
     file_of,
     find_offset,
     lonely_notes,
@@ -122,7 +123,7 @@ def evaluate(
             recorder.finish(complete=complete and not faults)
         coverage = run.coverage()
         if complete:
-            notes += lonely_notes(coverage)
+            notes += [*lonely_notes(coverage), *faceless_notes(coverage, settings)]
         return Report(
             complete=complete and not faults,
             scores=tuple(run.scores()),

@@ -129,6 +129,24 @@ def lonely_notes(coverage: dict[str, Any]) -> list[str]:
     ]
 
 
+def faceless_notes(coverage: dict[str, Any], settings: Settings) -> list[str]:
+    """A sentence for each side that shows no such face as `settings` wants followed.
+
+    Only of a face chosen by its number: then others may well be there.
+    """
+    if not isinstance(settings.face, int) or settings.face == 0:
+        return []
+    return [
+        f"No frame of the {name} video shows a face number {settings.face}: faces are counted "
+        "from the left, from 0 (--face)."
+        for name, side in (
+            ("original", coverage["original"]),
+            ("de-identified", coverage["deidentified"]),
+        )
+        if side["frames"] > 0 and side["with_face"] == 0
+    ]
+
+
 def streams_record(
     sources: Pair[Source], offset: Offset, found: OffsetEstimate | None
 ) -> dict[str, object]:

@@ -170,6 +170,16 @@ def test_videos_without_a_common_moment_are_refused(carphone: list[Image]) -> No
         evaluate(source(carphone), source(carphone), identity(offset_s=Fraction(9)))
 
 
+def test_a_face_number_that_no_frame_shows_is_told(carphone: list[Image]) -> None:
+    images = carphone[:5]
+    report = evaluate(source(images), source(images), identity(face=7))
+    assert report["identity.distance_between_sides"].value is None
+    original, deidentified = report.notes
+    assert "No frame of the original video shows a face number 7" in original
+    assert "de-identified video" in deidentified
+    assert not evaluate(source(images), source(images), identity(face=0)).notes
+
+
 def test_rows_of_the_timeline_are_the_frame_pairs(carphone: list[Image], tmp_path: Path) -> None:
     rows = tmp_path / "rows.csv"
     report = evaluate(source(carphone), source(carphone), identity(timeline=rows))

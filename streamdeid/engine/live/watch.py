@@ -28,6 +28,7 @@ from streamdeid.engine.run_state import RunState, load_into, moment, random_rang
 from streamdeid.engine.videos import (
     Video,
     check_videos,
+    faceless_notes,
     file_of,
     find_offset,
     is_stream,
@@ -253,8 +254,11 @@ class _Live:
     def _of_sources(self, complete: bool) -> list[str]:
         pairs = self.watcher.pairs
         notes = [note for _, source in self.sources.items() for note in source.notes]
+        coverage = self.run.coverage()
         if complete and not isinstance(pairs, LivePairs):
-            notes = [*lonely_notes(self.run.coverage()), *notes]
+            notes = [*lonely_notes(coverage), *notes]
+        if complete:
+            notes += faceless_notes(coverage, self.settings)
         return [*pairs.notes, *notes]
 
 
