@@ -149,8 +149,8 @@ class RunState:
             one, two = self.settings.get(name), other.settings.get(name)
             if one != two:
                 raise InputError(
-                    f"{there} does not belong to {here}: --{name.replace('_', '-')} is {two!r} "
-                    f"there and {one!r} here."
+                    f"{there} does not belong to {here}: --{name.replace('_', '-')} is "
+                    f"{_spelt(two)} there and {_spelt(one)} here."
                 )
         ours, theirs = _hashes(self.models), _hashes(other.models)
         for name in sorted(ours.keys() | theirs.keys()):
@@ -158,6 +158,15 @@ class RunState:
                 raise InputError(
                     f"{there} does not belong to {here}: the model {name} is not the same file."
                 )
+
+
+def _spelt(value: Any) -> str:
+    """A setting as it is typed, not as Python shows it."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    if isinstance(value, bool) or value is None:
+        return "given" if value else "not given"
+    return str(value)
 
 
 def load_into(root: Branch[Any, Any], state: RunState, name: str) -> None:

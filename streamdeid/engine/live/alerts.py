@@ -40,7 +40,8 @@ class Alert:
         match = _OVER.fullmatch(text)
         if match is None:
             raise SettingsError(
-                f"the alert {text!r} is not NAME COMPARISON NUMBER over TIME, as in {EXAMPLE!r}."
+                f"the alert {text!r} is not NAME COMPARISON NUMBER over TIME, a time in "
+                f"seconds or minutes, as in {EXAMPLE!r}."
             )
         over_s = float(match["number"]) * (60 if match["unit"] == "m" else 1)
         if not 1 <= over_s <= LONGEST_S:
