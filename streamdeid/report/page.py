@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -67,7 +68,13 @@ class Page:
         self._indented(grid, indent)
 
     def columns(self, label: Text | str, cells: Sequence[Text | str], indent: int = 2) -> None:
-        """A line of a table whose columns are not the two sides: a label and up to five cells."""
+        """A line of a table whose columns are not the two sides: a label and up to five cells.
+
+        A label that is too long for its column stands on a line of its own.
+        """
+        if cell_len(str(label)) > LABEL_WIDTH - indent:
+            self._indented(label if isinstance(label, Text) else Text(label), indent)
+            label = ""
         grid = Table.grid(padding=(0, 1, 0, 0))
         grid.add_column(width=LABEL_WIDTH - indent)
         for _ in cells:

@@ -50,7 +50,7 @@ def test_openface_measures_a_video_against_itself(
     assert record["provider"] == "process"
     assert "-au_static" in record["options"]
     assert str(tmp_path) not in str(record), "where it lies on this machine is nobody's business"
-    assert f"Expression, by OpenFace {generation}.x" in result.stdout
+    assert f"\nExpression, by OpenFace {generation}.x, post-processed\n" in result.stdout
     with rows.open(newline="") as file:
         table = list(csv.DictReader(file))
     assert len(table) == FRAMES
