@@ -1,4 +1,4 @@
-"""streamdeid: how much identity is gone from a de-identified video, and what is left of the rest.
+"""streamdeid: is the person gone, is the expression still there, does it still look real?
 
     errors, pair, frame, observations, score, settings, condition     the nouns that travel
     cores, memory, closing     what rooms share: turns at computing, the heap, how things end
@@ -26,6 +26,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from streamdeid.engine.evaluate import evaluate as evaluate
     from streamdeid.engine.events import Progress as Progress
+    from streamdeid.engine.live.alerts import Alert as Alert
+    from streamdeid.engine.live.watch import Checkpoint as Checkpoint
+    from streamdeid.engine.live.watch import Listeners as Listeners
     from streamdeid.engine.live.watch import watch as watch
     from streamdeid.engine.live.watcher import Watching as Watching
     from streamdeid.engine.merge import merge as merge
@@ -40,7 +43,10 @@ __version__ = "0.1.0"
 
 # Loaded when they are asked for: `import streamdeid` costs a millisecond, not FFmpeg and numpy.
 _HOMES = {
+    "Alert": "streamdeid.engine.live.alerts",
     "ArraySource": "streamdeid.sources.arrays",
+    "Checkpoint": "streamdeid.engine.live.watch",
+    "Listeners": "streamdeid.engine.live.watch",
     "Pair": "streamdeid.pair",
     "Progress": "streamdeid.engine.events",
     "Report": "streamdeid.report.report",
@@ -53,7 +59,10 @@ _HOMES = {
     "watch": "streamdeid.engine.live.watch",
 }
 __all__ = [
+    "Alert",
     "ArraySource",
+    "Checkpoint",
+    "Listeners",
     "Pair",
     "Progress",
     "Report",
