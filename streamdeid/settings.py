@@ -85,8 +85,8 @@ class Settings:
         detector: "auto" (BlazeFace, and CenterFace where that finds nothing), the name of one
             detector in the manifest, or "insightface:PATH".
         landmarks, embedder: names in the manifest; the embedder may be "insightface:PATH".
-        threshold: faces nearer than this are taken for the same person, in the embedder's
-            distance; None: the embedder's own.
+        threshold: faces at this distance or nearer are taken for the same person; None: the
+            embedder's own.
         confirm_every: frames after which a detector must see the tracked face again.
         search_every: while no face is found, frames between two looks of the slow detector.
         quality_every: measure "quality" on one of so many frame pairs.

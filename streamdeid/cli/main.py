@@ -96,9 +96,11 @@ def main(debug: bool) -> None:
     """Is the person gone from the de-identified video?
 
     streamdeid reads an original video and its de-identified twin once, frame by frame, follows
-    the face in both, and says how much identity is left.
+    the face in both, and says how much identity is left, whether the expression is still there,
+    and whether it still looks real: of files, and of streams while they are being made.
 
     \b
-      streamdeid evaluate original.mp4 deidentified.mp4
       streamdeid demo
+      streamdeid evaluate original.mp4 deidentified.mp4
+      streamdeid watch rtsp://camera/1 rtsp://server/anonymised
     """
