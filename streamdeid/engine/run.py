@@ -86,8 +86,8 @@ class Run:
         self._lanes: Lanes | None = None
         self._waited_s = 0.0
 
-    def drive(self, rows: Path | None = None) -> bool:
-        """Analyse all pairs; write their rows to the file `rows`.
+    def drive(self, rows: Path | None = None, *, append: bool = False) -> bool:
+        """Analyse all pairs; write their rows to the file `rows`, or `append` them.
 
         Returns:
             Whether both videos were analysed to their ends.
@@ -97,7 +97,7 @@ class Run:
             OutputError: `rows` cannot be opened.
         """
         stack = ExitStack()
-        timeline = None if rows is None else stack.enter_context(self._open_rows(rows))
+        timeline = None if rows is None else stack.enter_context(self._open_rows(rows, append))
         try:
             with stack:
                 complete = self._analyse(timeline)
@@ -152,12 +152,12 @@ class Run:
             "seconds": seconds,
         }
 
-    def _open_rows(self, path: Path) -> Timeline:
+    def _open_rows(self, path: Path, append: bool) -> Timeline:
         """The timeline, entered by nobody yet; every metric that has columns gives it a part."""
         branches = list(self._root.walk())
         telling = [m for branch in branches for m in branch.metrics if m.column_names]
         columns = [name for metric in telling for name in metric.column_names]
-        timeline = Timeline(path, columns, parts=len(telling) + 1)
+        timeline = Timeline(path, columns, parts=len(telling) + 1, append=append)
         for branch in branches:
             branch.record_rows(timeline)
         return timeline

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
@@ -14,6 +15,7 @@ from streamdeid.errors import OutputError
 Cell: TypeAlias = float | int | bool | None
 
 ROWS_PER_GROUP: Final = 4096
+_LONGEST_LINE: Final = 1 << 16  # bytes; a row of all metrics takes 4,000
 
 
 class RowWriter(Protocol):
@@ -28,12 +30,16 @@ class RowWriter(Protocol):
         ...
 
 
-def open_rows(path: Path, columns: Mapping[str, type]) -> RowWriter:
-    """A new file of the format that the suffix of `path` names.
+def open_rows(path: Path, columns: Mapping[str, type], *, append: bool = False) -> RowWriter:
+    """A file of the format that the suffix of `path` names.
+
+    Args:
+        append: keep the rows that are there; False: begin a new file.
 
     Raises:
         OSError: the file cannot be opened for writing.
-        OutputError: the suffix is unknown, or pyarrow is missing for Parquet.
+        OutputError: the suffix is unknown, pyarrow is missing for Parquet, or nothing can be
+            appended: to Parquet, or to rows of other columns.
     """
     formats: dict[str, type[CsvRows | JsonRows | ParquetRows]] = {
         ".csv": CsvRows,
@@ -42,7 +48,7 @@ def open_rows(path: Path, columns: Mapping[str, type]) -> RowWriter:
     }
     if path.suffix not in formats:
         raise OutputError(f"{path}: the name of a timeline ends in {', '.join(formats)}.")
-    return formats[path.suffix](path, columns)
+    return formats[path.suffix](path, columns, append=append)
 
 
 def plain_cell(value: Cell) -> Cell:
@@ -57,11 +63,20 @@ def plain_cell(value: Cell) -> Cell:
 class CsvRows:
     """A header, and a line a row. In the file as soon as written: the buffer is one line."""
 
-    def __init__(self, path: Path, columns: Mapping[str, type]) -> None:
-        self._file = path.open("w", encoding="utf-8", newline="", buffering=1)
+    def __init__(self, path: Path, columns: Mapping[str, type], *, append: bool = False) -> None:
+        begun = append and _whole_lines(path) > 0
+        if begun:
+            with path.open(encoding="utf-8", newline="") as file:
+                if next(csv.reader(file), []) != list(columns):
+                    raise OutputError(
+                        f"the timeline {path} is there, with other columns than the rows that come "
+                        "now: give another name."
+                    )
+        self._file = path.open("a" if begun else "w", encoding="utf-8", newline="", buffering=1)
         self._rows = csv.writer(self._file, lineterminator="\n")
         try:
-            self._rows.writerow(columns)
+            if not begun:
+                self._rows.writerow(columns)
         except OSError:
             close_broken(self)
             raise
@@ -78,8 +93,15 @@ class CsvRows:
 class JsonRows:
     """An object a line."""
 
-    def __init__(self, path: Path, columns: Mapping[str, type]) -> None:  # noqa: ARG002
-        self._file = path.open("w", encoding="utf-8", buffering=1)
+    def __init__(
+        self,
+        path: Path,
+        columns: Mapping[str, type],  # noqa: ARG002
+        *,
+        append: bool = False,
+    ) -> None:
+        begun = append and _whole_lines(path) > 0
+        self._file = path.open("a" if begun else "w", encoding="utf-8", buffering=1)
 
     def write(self, row: Mapping[str, Cell]) -> None:
         self._file.write(json.dumps(row, allow_nan=False) + "\n")
@@ -91,7 +113,12 @@ class JsonRows:
 class ParquetRows:
     """Columns with their types, in row groups of 4096: no more than one of them in memory."""
 
-    def __init__(self, path: Path, columns: Mapping[str, type]) -> None:
+    def __init__(self, path: Path, columns: Mapping[str, type], *, append: bool = False) -> None:
+        if append:
+            raise OutputError(
+                f"the timeline {path} cannot be gone on with, as Parquet takes no more rows once "
+                "it is closed: name it .csv or .jsonl."
+            )
         try:
             import pyarrow as pa
             import pyarrow.parquet as pq
@@ -124,6 +151,18 @@ class ParquetRows:
     def _write_group(self) -> None:
         self._writer.write_table(self._new_table(self._group, schema=self._schema))
         self._group = {name: [] for name in self._columns}
+
+
+def _whole_lines(path: Path) -> int:
+    """Bytes of the whole lines of a file; half a line, left by who was killed, is cut off."""
+    if not path.exists():
+        return 0
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        begin = file.seek(max(size - _LONGEST_LINE, 0))
+        end = begin + file.read().rfind(b"\n") + 1
+        file.truncate(end)
+    return end
 
 
 def close_broken(rows: RowWriter) -> None:

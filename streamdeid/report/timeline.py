@@ -34,6 +34,8 @@ class Timeline:
             their types (float, int, bool), which Parquet keeps; names alone mean float.
         parts: how many calls of `append` make a row.
         most_waiting: rows held at most for a metric that has fallen behind.
+        append: keep the rows that are there, those of a run that is gone on with; the index
+            begins anew.
     """
 
     def __init__(
@@ -43,12 +45,14 @@ class Timeline:
         *,
         parts: int = 1,
         most_waiting: int = 4096,
+        append: bool = False,
     ) -> None:
         types = dict(columns) if isinstance(columns, Mapping) else dict.fromkeys(columns, float)
         self.path = Path(path)
         self.columns: dict[str, type] = FIRST_COLUMNS | types
         self._parts = parts
         self._most_waiting = most_waiting
+        self._append = append
         self._waiting: dict[int, tuple[int, dict[str, Cell]]] = {}
         self._last = -1
         self._lock = threading.Lock()
@@ -56,13 +60,13 @@ class Timeline:
         self._failure: OutputError | None = None
 
     def __enter__(self) -> Self:
-        """Open the file; what it held is gone.
+        """Open the file; what it held is gone, unless rows are appended.
 
         Raises:
-            OutputError: it cannot be written, or pyarrow is missing for Parquet.
+            OutputError: it cannot be written or appended to, or pyarrow is missing for Parquet.
         """
         with self._explained():
-            self._writer = open_rows(self.path, self.columns)
+            self._writer = open_rows(self.path, self.columns, append=self._append)
         return self
 
     def __exit__(

@@ -232,6 +232,7 @@ def test_after_a_kill_the_next_run_goes_on_and_says_what_was_missed(
 ) -> None:
     state, report = tmp_path / "run.state", tmp_path / "report.json"
     words = ("--checkpoint", state, "--checkpoint-every", "0.5s", "--report", report)
+    words += ("--timeline", tmp_path / "rows.jsonl")
     process = watching(*words)
     wait_until(state.exists, process)
     wait_until(lambda: read_run(state).pairs > 5, process)
@@ -262,6 +263,19 @@ def test_after_a_kill_the_next_run_goes_on_and_says_what_was_missed(
     assert written.coverage["paired"] == last["pairs"]
     assert written["identity.distance_between_sides"].count == last["pairs"]
     assert resumed[0]["text"] in written.notes
+    indices = [row["index"] for row in lines_of(tmp_path / "rows.jsonl")]
+    assert indices.count(0) == 2, "the rows from before it was killed are there"
+    assert len(indices) >= last["pairs"]
+
+
+def test_rows_that_could_not_be_gone_on_with_are_refused_at_once(
+    watching: Start, tmp_path: Path
+) -> None:
+    rows = ("--timeline", tmp_path / "rows.parquet")
+    process = watching("--checkpoint", tmp_path / "run.state", "--resume", *rows)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 2
+    assert "name it .csv or .jsonl" in stderr
 
 
 def test_a_signal_ends_it_with_a_report_and_a_state(watching: Start, tmp_path: Path) -> None:

@@ -37,6 +37,37 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.parametrize("cut", [0, 3])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
+def test_rows_are_appended_to_those_of_a_run_that_was_killed(
+    name: str, cut: int, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    for _ in range(2):
+        with Timeline(path, ["a"], append=True) as timeline:
+            timeline.append(0, {"a": 0.5})
+            timeline.append(1, {"a": 0.25})
+    whole = path.read_text().splitlines()
+    assert len(whole) == (5 if name == "rows.csv" else 4)
+    path.write_bytes(path.read_bytes()[: -cut or None])
+    with Timeline(path, ["a"], append=True) as timeline:
+        timeline.append(0, {"a": 0.75})
+    lines = path.read_text().splitlines()
+    assert lines[:-1] == (whole[:-1] if cut else whole), "half a line is no row"
+    assert "0.75" in lines[-1]
+
+
+def test_rows_of_other_columns_or_in_parquet_are_not_appended_to(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    with Timeline(path, ["a"]):
+        pass
+    with pytest.raises(OutputError, match="other columns"), Timeline(path, ["b"], append=True):
+        pass
+    parquet = tmp_path / "rows.parquet"
+    with pytest.raises(OutputError, match="no more rows"), Timeline(parquet, ["a"], append=True):
+        pass
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_rows_come_back_as_they_were(name: str, tmp_path: Path) -> None:
     with Timeline(tmp_path / name, COLUMNS) as timeline:

@@ -123,6 +123,8 @@ def watch(
         raise SettingsError(
             "--frames draws from a whole recording; a watched stream has no end: leave it out."
         )
+    if checkpoint is not None and checkpoint.resume and settings.timeline is not None:
+        _check_rows(settings.timeline)
     earlier = None if checkpoint is None else _earlier(checkpoint, videos)
     offset, found = find_offset(settings, videos)
     models = Models(settings)
@@ -220,7 +222,9 @@ class _Live:
 
             run.attend = attend
             listeners.on_start(self.watcher, lambda: self.report(complete=False, live=True))
-            complete = run.drive(self.settings.timeline) and not gave_up(self.sources)
+            resumed = self.course.earlier is not None
+            complete = run.drive(self.settings.timeline, append=resumed)
+            complete = complete and not gave_up(self.sources)
             faults = self.root.faults()
             self.notes += faults
             complete = complete and not faults
@@ -281,6 +285,15 @@ def _earlier(checkpoint: Checkpoint, videos: Pair[Video]) -> RunState | None:
             "and their frames be counted twice."
         )
     return read_run(checkpoint.path).closed("lost")
+
+
+def _check_rows(timeline: Path) -> None:
+    """Refuse at the first start what could not be gone on with at the second."""
+    if timeline.suffix == ".parquet":
+        raise SettingsError(
+            f"--timeline {timeline}: Parquet takes no more rows once it is closed, so --resume "
+            "could not go on with it; name it .csv or .jsonl."
+        )
 
 
 def _resumed(path: Path, earlier: RunState, started: str) -> str:
