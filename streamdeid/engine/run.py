@@ -202,7 +202,7 @@ class Run:
     def _note_what_was_left_out(self) -> None:
         behind = self.accounts().original.skipped.get("behind", 0)
         if behind:
-            blocks = f"between {self.blocks + 1} blocks of pairs"
+            blocks = f"between blocks of pairs (blocks: {self.blocks + 1})"
             how = blocks if self.crowding == "blocks" else "one by one"
             self.notes.append(
                 f"The analysis was slower than the streams: {behind} original frames were left "
