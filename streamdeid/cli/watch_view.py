@@ -124,6 +124,8 @@ class LiveView(Closing):
         while not self._over.wait(REFRESH_S):
             if self._status is not None:
                 self._live.update(self._drawn(self._status()), refresh=True)
+            elif self._events:
+                self._live.update(Group("waiting for frames", *self._happened()), refresh=True)
 
     def _drawn(self, status: Status) -> RenderableType:
         head = Text(
@@ -135,8 +137,11 @@ class LiveView(Closing):
             head,
             _sides_table(status),
             self._scores_table(status),
-            *(Text(f"{event.time} {printable(event.text)}", style="dim") for event in self._events),
+            *self._happened(),
         )
+
+    def _happened(self) -> list[Text]:
+        return [Text(f"{e.time} {printable(e.text)}", style="dim") for e in tuple(self._events)]
 
     def _scores_table(self, status: Status) -> Table:
         table = Table(box=None, pad_edge=False)

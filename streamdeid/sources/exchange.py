@@ -69,6 +69,7 @@ class Exchange:
         notes: sentences for the report.
         stopped: set when no more frames are wanted.
         gave_up: no frame came for so long that the stream was given up.
+        trouble: why the last connection failed or ended; None: none did yet.
     """
 
     def __init__(self, when_behind: WhenBehind) -> None:
@@ -76,6 +77,7 @@ class Exchange:
         self.clock: StreamClock | None = None
         self.notes: list[str] = []
         self.gave_up = False
+        self.trouble: str | None = None
         self.stopped = threading.Event()
         self._changed = threading.Condition()
         self._listener: threading.Event | None = None

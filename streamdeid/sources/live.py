@@ -117,6 +117,11 @@ class LiveSource(Closing):
         """Whether it ended because no frame came for `give_up_after_s`."""
         return self._exchange.gave_up
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the last connection failed or ended, a sentence; None: none did yet."""
+        return self._exchange.trouble
+
     def ready(self, timeout_s: float) -> bool:
         """Whether the first frame has come; waits for it so long.
 

@@ -106,6 +106,7 @@ class Reader:
             self._exchange.connected(False)
             if self._exchange.stopped.is_set():
                 break
+            self._exchange.trouble = why
             if self._ends:
                 return self._end(why)
             left_s = self._left_s(began)

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -290,6 +291,21 @@ def test_a_signal_ends_it_with_a_report_and_a_state(watching: Start, tmp_path: P
     assert not written.complete
     assert written.coverage["paired"] == lines_of(tmp_path / "lines.jsonl")[-1]["pairs"] > 0
     assert state.exists()
+
+
+def test_what_keeps_a_stream_from_coming_is_told_while_it_is_waited_for(
+    start: Start, tmp_path: Path
+) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"rtsp://user:secret@127.0.0.1:{nobody.getsockname()[1]}/camera"
+        report = tmp_path / "report.json"
+        process = start("watch", url, url, "--duration", "2s", "--report", report)
+        _, stderr = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 2
+    assert stderr.count("refuses the connection") >= 1
+    assert "secret" not in stderr
+    assert any("refuses the connection" in note for note in Report.read(report).notes)
 
 
 def test_before_the_first_frame_a_signal_ends_it_too(start: Start, tmp_path: Path) -> None:

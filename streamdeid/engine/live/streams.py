@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from threading import Event
 from time import monotonic
 from typing import Final
@@ -32,15 +33,25 @@ def open_watched(video: Video, watching: Watching) -> Source:
     )
 
 
-def wait_for_frames(sources: Pair[Source], watching: Watching, stop: Event) -> bool:
+def wait_for_frames(
+    sources: Pair[Source], watching: Watching, stop: Event, tell: Callable[[str], None]
+) -> bool:
     """Wait for the first frame of each stream; False if the run is to end before.
+
+    Args:
+        tell: called with what keeps a stream from coming, once for each new reason.
 
     Raises:
         SourceError: there was none, and it was given up.
     """
     end = monotonic() + (watching.duration_s or float("inf"))
-    for _, source in sources.items():
-        while isinstance(source, LiveSource) and not source.ready(_LOOK_EVERY_S):
+    waited_for = [source for _, source in sources.items() if isinstance(source, LiveSource)]
+    told: set[str] = set()
+    for source in waited_for:
+        while not source.ready(_LOOK_EVERY_S):
+            for trouble in {s.trouble for s in waited_for if s.trouble} - told:
+                told.add(trouble)
+                tell(trouble)
             if stop.is_set() or monotonic() > end:
                 return False
     return True

@@ -150,8 +150,15 @@ def watch(
             nothing = course.state((), 0, _NOBODY, 0.0, complete=False, notes=())
             nothing.refuse_unlike(earlier, "this run", str(checkpoint.path))
             notes.append(_resumed(checkpoint.path, earlier, started))
-        if not wait_for_frames(sources, watching, stop):
-            notes.append("The run ended before the first frame of both videos came.")
+        listeners = listeners or Listeners()
+        troubles: list[str] = []
+
+        def tell(trouble: str) -> None:
+            troubles.append(trouble)
+            listeners.on_event(Happening(moment(), "note", trouble, {}))
+
+        if not wait_for_frames(sources, watching, stop, tell):
+            notes += ["The run ended before the first frame of both videos came.", *troubles]
             if earlier is not None and checkpoint is not None:
                 load_into(root, earlier, str(checkpoint.path))
                 course = replace(course, streams=earlier.streams, earlier=earlier)
@@ -173,7 +180,6 @@ def watch(
             stop=stop,
             crowding=crowding_of(settings, pairs, watching.when_behind),
         )
-        listeners = listeners or Listeners()
         watcher = Watcher(
             run,
             root,
