@@ -11,9 +11,11 @@ import io
 import json
 import math
 import os
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, Final
 
 import numpy as np
@@ -109,10 +111,12 @@ def unpacked(data: bytes) -> dict[str, Any]:
             schema = record.get("schema") if isinstance(record, dict) else None
             if schema != SCHEMA:
                 raise ValueError(f"its schema is {schema!r}, and it must be {SCHEMA!r}")
-            state = _together(record["state"], archive)
+            state = _together(record["state"], archive, set(by_name))
     except zipfile.BadZipFile as error:
         raise ValueError("it is no state of streamdeid, or was cut off or damaged") from error
-    except (KeyError, TypeError, EOFError, NotImplementedError, RecursionError) as error:
+    # RuntimeError: zipfile, of a flipped bit that says "encrypted", and whatever nests too deeply;
+    # OverflowError: the number of an array is 1e999.
+    except (KeyError, TypeError, EOFError, RuntimeError, OverflowError) as error:
         raise ValueError("it is damaged") from error
     if not isinstance(state, dict):
         raise ValueError("it is damaged: it holds no state")
@@ -133,14 +137,21 @@ def _apart(value: Any, arrays: list[NDArray[Any]]) -> Any:
     return value
 
 
-def _together(value: Any, archive: zipfile.ZipFile) -> Any:
+def _together(value: Any, archive: zipfile.ZipFile, unread: set[str]) -> Any:
+    """`value` with each array in place of its mark, once: else a small file could fill the memory.
+
+    Raises:
+        KeyError: an array is not among those `unread`.
+    """
     if isinstance(value, list):
-        return [_together(item, archive) for item in value]
+        return [_together(item, archive, unread) for item in value]
     if not isinstance(value, dict):
         return value
     if value.keys() == {_MARK}:
-        return _array(archive.read(f"{int(value[_MARK])}.npy"))
-    return {key: _together(item, archive) for key, item in value.items()}
+        name = f"{int(value[_MARK])}.npy"
+        unread.remove(name)
+        return _array(archive.read(name))
+    return {key: _together(item, archive, unread) for key, item in value.items()}
 
 
 def _array(data: bytes) -> NDArray[Any]:
@@ -148,7 +159,11 @@ def _array(data: bytes) -> NDArray[Any]:
     file = io.BytesIO(data)
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("it holds an array of another format than ours")
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    try:
+        with warnings.catch_warnings(action="error"):  # numpy mends what Python 2 has written
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    except (SyntaxError, TokenError, UserWarning) as error:  # numpy takes the text for Python
+        raise ValueError("it holds an array that is damaged") from error
     if dtype.kind not in _KINDS or math.prod(shape) * dtype.itemsize != len(data) - file.tell():
         raise ValueError("it holds an array that is damaged")
     numbers = np.frombuffer(data, dtype, offset=file.tell())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import pickle
 import zipfile
 from pathlib import Path
@@ -74,8 +73,8 @@ def zipped(compression: int = zipfile.ZIP_STORED, **members: bytes) -> bytes:
     return file.getvalue()
 
 
-def state_with(array: bytes) -> bytes:
-    record = json.dumps({"schema": SCHEMA, "state": {"x": {"$array": 0}}}).encode()
+def state_with(array: bytes, state: str = '{"x": {"$array": 0}}') -> bytes:
+    record = f'{{"schema": "{SCHEMA}", "state": {state}}}'.encode()
     return zipped(**{"state.json": record, "0.npy": array})
 
 
@@ -85,7 +84,10 @@ def array_bytes(array: Any, **options: Any) -> bytes:
     return file.getvalue()
 
 
-HUGE = array_bytes(np.zeros((2, 8))).replace(b"(2, 8)", b"(9,99)")
+GOOD = array_bytes(np.zeros((2, 8)))
+HUGE = GOOD.replace(b"(2, 8)", b"(9,99)")
+ENCRYPTED = bytearray(state_with(GOOD))
+ENCRYPTED[ENCRYPTED.index(b"PK\1\2") + 8] |= 1
 FOREIGN = {
     "nothing": b"",
     "text": b"hello",
@@ -101,6 +103,12 @@ FOREIGN = {
     ),
     "an array of objects": state_with(array_bytes(np.array([{}, 1], object), allow_pickle=True)),
     "an array that promises more": state_with(HUGE),
+    "an array whose header does not end": state_with(GOOD.replace(b"(2, 8)", b"(2, 8(")),
+    "an array of no type": state_with(GOOD.replace(b"<f8", b"<08")),
+    "an array of Python 2": state_with(GOOD.replace(b"(2, 8)", b"(2L,8)")),
+    "an array whose number is too large": state_with(GOOD, '{"x": {"$array": 1e999}}'),
+    "an array that is there twice": state_with(GOOD, '{"x": {"$array": 0}, "y": {"$array": 0}}'),
+    "a flag that says encrypted": bytes(ENCRYPTED),
 }
 
 
