@@ -327,6 +327,7 @@ def _may_match(side: Side) -> bool:
 def _is_gone(side: Side) -> bool:
     if isinstance(side, LiveSide):
         return side.source.ended and not (side.held or side.early)
+    side.look_ahead()  # what was held may just have been dropped
     return not side.held
 
 

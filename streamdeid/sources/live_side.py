@@ -100,17 +100,25 @@ class LiveSide(Side):
         return self._given_up is not None and moment <= self._given_up
 
     def _full(self) -> bool:
-        """Whether another frame would push out the oldest."""
-        if self._kind is None:
-            return bool(self.early) and self._too_many(self.early[-1].frame, self.early[0].frame)
-        return bool(self.held) and self._too_many(self.held[-1][1], self.held[0][1])
+        """Whether another frame, as far from the newest as they usually are, would be too many."""
+        frames = [live.frame for live in self.early] or [frame for _, frame in self.held]
+        if not frames:
+            return False
+        return self._are_too_many(len(frames) + 1, frames[-1], frames[0], self.distance())
 
     def _too_many(self, newest: Frame, oldest: Frame) -> bool:
         count = len(self.early) + len(self.held)
+        return self._are_too_many(count, newest, oldest, Fraction(0))
+
+    def _are_too_many(self, count: int, newest: Frame, oldest: Frame, later: Fraction) -> bool:
+        """Whether so many cannot be held, if the last of them is `later` than `newest`.
+
+        Two are never too many: a partner is chosen when the frame after it is known, too, however
+        few there are a second.
+        """
         most = MOST_EARLY_BYTES if self._kind is None else MOST_HELD_BYTES
-        return newest.time - oldest.time > self._hold or (
-            count > 2 and count * newest.image.nbytes > most
-        )
+        span = newest.time + later - oldest.time
+        return count > 2 and (span > self._hold or count * newest.image.nbytes > most)
 
     def _begin_anew(self) -> None:
         """Forget frames on another clock, which nothing can be compared with any more."""

@@ -108,7 +108,7 @@ def test_counts_of_two_streams_add_up_and_pairs_are_in_order(
                 given_pairs += given_now(pairs, step_ms % 5)
                 for side in pairs._live:
                     waiting = [*(live.frame for live in side.early), *(f for _, f in side.held)]
-                    if when_behind != "wait" and waiting:
+                    if when_behind != "wait" and len(waiting) > 2:
                         assert waiting[-1].time - waiting[0].time <= HOLD_S + abs(offset)
             check(pairs)
         if ends:
@@ -144,6 +144,27 @@ def test_counts_of_a_stream_and_a_file_add_up(
     check(pairs)
     for _, health in pairs.health().items():
         assert health.waiting == 0
+
+
+def test_what_comes_at_once_and_may_wait_finds_all_its_partners_in_a_file() -> None:
+    live = Scripted()
+    for _ in range(40):  # 1.6 s: three times as long as a frame waits for its partner
+        live.come(40)
+    live.end()
+    file = ArraySource([IMAGE] * 40, frame_rate=25)
+    with joined(live, file, when_behind="wait") as pairs:
+        assert len(list(pairs)) == 40
+
+
+def test_a_stream_of_few_frames_finds_partners_although_two_are_further_apart_than_is_held() -> (
+    None
+):
+    live = Scripted()
+    for _ in range(5):
+        live.come(1000)
+    live.end()
+    with joined(live, ArraySource([IMAGE] * 5, frame_rate=1), when_behind="wait") as pairs:
+        assert len(list(pairs)) == 5
 
 
 def test_a_frame_whose_partner_was_no_longer_waited_for_is_late() -> None:
