@@ -4,23 +4,56 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, Any, NoReturn, cast
 
 from rich.console import Console
 
 
 class Terminal(Console):
-    """Writes to standard output, or to standard error; colours no words of its own accord."""
+    """Writes to standard output, or to standard error; colours no words of its own accord.
+
+    What goes to standard error tells how a run goes: where that cannot be written, because its
+    reader has gone or the disk is full, the run goes on without.
+    """
 
     def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, highlight=False)
+        file = cast("IO[str]", _StandardError()) if stderr else None
+        super().__init__(file=file, stderr=stderr, highlight=False)
 
     def on_broken_pipe(self) -> NoReturn:
         """As Python has it; rich would exit with 1, which has a meaning here."""
         raise BrokenPipeError
+
+
+class _StandardError:
+    """`sys.stderr`, whose errors are nobody's."""
+
+    def write(self, text: str) -> int:
+        with _forgetting_standard_error():
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with _forgetting_standard_error():
+            sys.stderr.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+
+@contextmanager
+def _forgetting_standard_error() -> Iterator[None]:
+    """Goes on after an error; what is written after a reader has gone goes nowhere."""
+    try:
+        yield
+    except BrokenPipeError:
+        _lead_nowhere(sys.stderr)
+    except (OSError, ValueError):  # the disk is full, or it was closed
+        return
 
 
 def accept_all_characters() -> None:
@@ -39,5 +72,11 @@ def accept_all_characters() -> None:
 
 def forget_standard_output() -> None:
     """Whoever read it has gone: nothing more is to be written there, not even when Python ends."""
+    _lead_nowhere(sys.stdout)
+
+
+def _lead_nowhere(stream: IO[str]) -> None:
     with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from streamdeid.cli.main import ExitCode
@@ -33,11 +34,11 @@ def stop_on_signals(*, quiet: bool) -> Iterator[threading.Event]:
         # A handler interrupts whatever runs, so it writes to the descriptor: no buffers, no locks.
         if stop.is_set():
             if sys.stderr.isatty():
-                os.write(2, SHOW_CURSOR)
+                _tell(SHOW_CURSOR)
             os._exit(ExitCode.INTERRUPTED)
         stop.set()
         if not quiet:
-            os.write(2, b"\nstreamdeid: stopping; the report will hold what was seen so far.\n")
+            _tell(b"\nstreamdeid: stopping; the report will hold what was seen so far.\n")
 
     numbers = (signal.SIGINT, signal.SIGTERM)
     heeded = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
@@ -47,3 +48,10 @@ def stop_on_signals(*, quiet: bool) -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _tell(text: bytes) -> None:
+    """Write to standard error, if its reader is there and takes it: the run ends all the same."""
+    with suppress(OSError, ValueError):
+        if sys.platform == "win32" or select.select([], [2], [], 0)[1]:
+            os.write(2, text)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from queue import Full, Queue
 from threading import Event as Flag
 from threading import Thread
 from types import TracebackType
@@ -23,6 +25,8 @@ BARS: Final = "▁▂▃▄▅▆▇█"
 HISTORY: Final = 30
 REFRESH_S: Final = 1.0
 _EVENTS_SHOWN: Final = 5
+_MOST_WAITING: Final = 100
+_LONGEST_END_S: Final = 2.0
 
 
 class View(Protocol):
@@ -70,10 +74,30 @@ class QuietView(Closing):
 
 
 class PlainView(QuietView):
-    """A line now and then, as logs want them; what happens at once."""
+    """A line now and then, as logs want them; what happens at once.
+
+    Lines are written in a thread of their own: a log that takes no more holds up no frame, and
+    costs lines.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._waiting: Queue[str | None] = Queue(_MOST_WAITING)
+        self._thread = Thread(target=self._write_all, name="view", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with suppress(Full):
+            self._waiting.put_nowait(None)
+            self._thread.join(_LONGEST_END_S)
 
     def line(self, status: Status) -> None:
         parts = [clock(status.wall_s), f"{status.pairs:,} pairs", f"lag {status.lag_s:.1f} s"]
@@ -85,7 +109,12 @@ class PlainView(QuietView):
         self._print(f"{event.time} {printable(event.text)}")
 
     def _print(self, text: str) -> None:
-        self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+        with suppress(Full):
+            self._waiting.put_nowait(text)
+
+    def _write_all(self) -> None:
+        while (text := self._waiting.get()) is not None:
+            self._console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 class LiveView(Closing):
@@ -108,8 +137,9 @@ class LiveView(Closing):
 
     def close(self) -> None:
         self._over.set()
-        self._thread.join()
-        self._live.stop()
+        self._thread.join(_LONGEST_END_S)
+        if not self._thread.is_alive():  # a terminal that is held would hold us
+            self._live.stop()
 
     def begin(self, status: Callable[[], Status]) -> None:
         self._status = status

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import signal
 import socket
@@ -443,6 +444,39 @@ def test_two_files_are_watched_to_their_ends(run: Run, clip: Path, mirrored: Pat
     for side in SIDES:
         assert_adds_up(line[side])
         assert line[side]["frames"] == 12
+
+
+@pytest.mark.parametrize("reader", ["gone", "asleep"])
+def test_a_log_that_nobody_reads_ends_no_run(
+    reader: str,
+    python_environment: dict[str, str],
+    clip: Path,
+    mirrored: Path,
+    tmp_path: Path,
+) -> None:
+    report = tmp_path / "report.json"
+    words = ["watch", clip, mirrored, "--metrics", "identity", "--every", "0.1s"]
+    words += ["-o", tmp_path / "lines.jsonl", "--report", report]
+    reading, writing = os.pipe()
+    if reader == "gone":
+        os.close(reading)
+    else:
+        os.set_blocking(writing, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writing, bytes(1024))
+        os.set_blocking(writing, True)
+    ended = subprocess.run(
+        [sys.executable, "-m", "streamdeid", *map(str, words)],
+        env=python_environment,
+        stdout=subprocess.DEVNULL,
+        stderr=writing,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert ended.returncode == 0
+    assert Report.read(report).complete
+    assert Report.read(report).coverage["paired"] == 12
 
 
 REFUSED = {
