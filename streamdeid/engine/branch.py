@@ -74,10 +74,11 @@ class Branch(Generic[In, Out]):
         """From now on keep panes of so many spans, too; call it before anything was seen."""
         self._panes = [Panes(self.metrics) for _ in range(spans)]
 
-    def turn_pane(self, span: int) -> None:
-        """Begin a new pane of one span, of those numbered from 0."""
+    def turn_pane(self, span: int, times: int = 1) -> None:
+        """Begin a new pane of one span, of those numbered from 0; after some that stay empty."""
         with self._lock:
-            self._panes[span].turn()
+            for _ in range(times):
+                self._panes[span].turn()
 
     def window(self, span: int) -> list[Metric[Any]]:
         """What the live metrics have seen of late, within one span; from any thread."""

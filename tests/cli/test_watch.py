@@ -487,6 +487,9 @@ REFUSED = {
     "an alert of whom nobody knows": (
         "--alert", "identity.verified_as_source.original > 0.5 over 5s",
     ),
+    "an alert of what has no window": (
+        "--metrics", "realism", "--alert", "realism.fid_i3d > 1 over 5s",
+    ),
     "an address that is none": ("--on-alert-post", "file:///etc/passwd"),
     "a draw": ("--frames", "5"),
     "a folder for lines": ("-o", "/"),

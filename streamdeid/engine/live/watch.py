@@ -133,6 +133,7 @@ def watch(
     root = plan(settings, models, videos.map(file_of), first_index, live=live)
     with ExitStack() as stack:
         stack.callback(root.close)
+        Watcher.check_alerts(root, watching.alerts)
         sources = Pair(
             stack.enter_context(open_watched(original, watching)),
             stack.enter_context(open_watched(deidentified, watching)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -129,11 +129,12 @@ class Watcher:
             self._look(now)
         clock = now - self._began if self._live else self._run.time_s
         for span_s, number in self._spans.items():
-            # After a pause there may be several panes in which nothing came: one at each look.
-            if clock >= (self._turns[span_s] + 1) * span_s / PANES:
-                self._turns[span_s] += 1
+            # Several at once after a pause, or where panes are shorter than a pair takes.
+            times = int(clock * PANES / span_s) - self._turns[span_s]
+            if times > 0:
+                self._turns[span_s] += times
                 self._judge(span_s, clock)
-                self._run.mark(partial(Branch.turn_pane, span=number))
+                self._run.mark(partial(Branch.turn_pane, span=number, times=min(times, PANES)))
         if now >= self._line_at:
             self._line_at += self._watching.every_s
             if self._line_at <= now:  # this thread was held up: no lines in a burst
@@ -209,6 +210,21 @@ class Watcher:
             sides.original.closed(up=not down.original),
             sides.deidentified.closed(up=not down.deidentified),
         )
+
+    @staticmethod
+    def check_alerts(root: Branch[Any, Any], alerts: Sequence[Alert]) -> None:
+        """Find out whether what alerts ask is told of a window.
+
+        Raises:
+            SettingsError: one could never be raised.
+        """
+        told = {score.name for branch in root.walk() for score in branch.scores(live=True)}
+        for alert in alerts:
+            if alert.condition.name not in told:
+                raise SettingsError(
+                    f"--alert '{alert}' could never be raised: {alert.condition.name} is not told "
+                    "of a window. Ask for it at the end, by --fail-if."
+                )
 
     def _window(self, span_s: float) -> tuple[list[Score], dict[str, Any]]:
         number = self._spans[span_s]
