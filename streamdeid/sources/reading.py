@@ -32,6 +32,10 @@ many clients do not come back at once."""
 STEADY_S: Final = 1.0
 """A connection that gave frames for so long lets the pauses begin anew."""
 
+UNDECODABLE: Final = 6
+"""Times the read timeout: packets of which no picture can be made for so long end a connection. A
+new one gets a new decoder, and a sender that begins anew; a key frame may be 10 s away."""
+
 TICK: Final = Fraction(1, MICRO)
 
 
@@ -172,6 +176,7 @@ class Reader:
                 self._uprighter,
                 self._exchange,
                 read_timeout_s,
+                min(UNDECODABLE * read_timeout_s, left_s),
                 paced=not self._ends,
             )
             self._exchange.clock = session.clock

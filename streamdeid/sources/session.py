@@ -58,19 +58,28 @@ class Session:
         uprighter: Uprighter,
         exchange: Exchange,
         read_timeout_s: float,
+        patience_s: float,
         paced: bool,
     ) -> None:
-        """`paced`: whether the sender gives frames when they are made, and not when they fit."""
+        """Begin with the next packet.
+
+        Args:
+            read_timeout_s, patience_s: without a packet, and without a picture, until it ends.
+            paced: whether the sender gives frames when they are made, and not when they fit.
+        """
         self.clock = StreamClock(follow=exchange.when_behind != "wait")
         self.end = CLEAN
-        self._packets_of = container.demux(stream)
+        # Of all streams: PyAV's search for the next packet of one has no end while others come.
+        self._packets_of = container.demux()
+        self._stream_index = stream.index
         self._tick_us = (stream.time_base or Fraction(1, 90_000)) * MICRO
         self._paced = paced
         # FFmpeg makes up the times of a format that has none, of 25 frames a second.
         self._untimed = bool(container.format.flags & cast("Any", Flags.no_timestamps).value)
         self._step_us = MICRO / (stream.guessed_rate or GUESSED_RATE)
         self._decoded = 0
-        self._began = time.monotonic()
+        self._began = self._picture_at = time.monotonic()
+        self._patience_s = patience_s
         self._caught_up = False
         self._uprighter = uprighter
         self._exchange = exchange
@@ -94,29 +103,37 @@ class Session:
                 held += self._made(frame)
             if held and not self.clock.settled and len(held) >= room_for(held[0].image.nbytes):
                 self.clock.settle()
-            if self.clock.settled:
+            if held and self.clock.settled:
                 yield from held
                 held.clear()
+                self._picture_at = time.monotonic()  # whoever takes them may have let us wait
         self.clock.settle()
         yield from held
         self._exchange.skip("unreadable", len(self._waiting))
 
     def _packets(self) -> Iterator[av.Packet[VideoStream]]:
         try:
+            asked = time.monotonic()
             while not self._exchange.stopped.is_set():
-                asked = time.monotonic()
                 packet = next(self._packets_of, None)
-                # RTSP gives half a packet after the time is out, and waits as long once more.
-                if time.monotonic() - asked >= self._read_timeout_s:
+                waited_s = time.monotonic() - asked
+                # RTSP gives half a packet after the time is out, and waits as long once more; and
+                # sound may go on for long after the pictures have stopped.
+                if waited_s >= self._read_timeout_s:
                     self.end = self._silence()
                     return
                 if packet is None:
                     return
-                waited_s = time.monotonic() - asked
+                if packet.stream_index != self._stream_index:
+                    continue
+                if asked - self._picture_at >= self._patience_s:
+                    self.end = f"sent nothing that can be decoded for {self._patience_s:.0f} s."
+                    return
                 self._caught_up |= (
                     waited_s > WAITED_S or asked - self._began > LONGEST_CATCHING_UP_S
                 )
-                yield packet
+                yield cast("av.Packet[VideoStream]", packet)
+                asked = time.monotonic()
         except (av.error.ExitError, TimeoutError):
             self.end = self._silence()
         # IndexError: PyAV, when a transport stream is so damaged that its streams are renumbered.

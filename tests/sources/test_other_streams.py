@@ -9,11 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from streamdeid.errors import SourceError
@@ -228,6 +229,54 @@ def test_datagrams_are_read_and_their_end_is_noticed() -> None:
     for frame in frames[1:]:
         shown_s = apart(number_of(frame), number_of(first)) / 30
         assert float(frame.time - first.time) == pytest.approx(shown_s, abs=1 / 60)
+
+
+@contextmanager
+def sound_going_on(tmp_path: Path) -> Iterator[str]:
+    """The URL of a sender whose pictures stop after a second, and whose sound does not."""
+    path = tmp_path / "a.ts"
+    with av.open(str(path), "w", format="mpegts") as container:
+        video = container.add_stream("libx264", rate=30)
+        video.width, video.height, video.pix_fmt = 160, 120, "yuv420p"
+        video.thread_count = 1
+        video.options = {"preset": "ultrafast", "tune": "zerolatency"}
+        audio = container.add_stream("mp2", rate=48_000, layout="mono")
+        for number in range(FRAMES):
+            image = picture(number, 160, 120)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        for number in range(500):
+            sound = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.int16), "s16", "mono")
+            sound.sample_rate, sound.pts = 48_000, number * 1152
+            container.mux(audio.encode(sound))
+    data = path.read_bytes()
+
+    def send() -> None:
+        with suppress(OSError), listening.accept()[0] as connection:
+            for k in range(0, len(data), 1316):
+                connection.sendall(data[k : k + 1316])
+                if done.wait(0.02):
+                    return
+
+    done = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(5)
+        thread = threading.Thread(target=send)
+        thread.start()
+        try:
+            yield f"tcp://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            done.set()
+            thread.join()
+
+
+def test_pictures_that_stop_are_noticed_although_the_sound_goes_on(tmp_path: Path) -> None:
+    with (
+        sound_going_on(tmp_path) as url,
+        LiveSource(url, read_timeout_s=0.5, give_up_after_s=1.0) as source,
+    ):
+        frames = list(source)
+        assert (source.health().last_frame_age_s or 9) < 2
+    assert len(frames) > FRAMES / 2
 
 
 def test_a_device_that_is_not_there_is_given_up() -> None:
