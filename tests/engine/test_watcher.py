@@ -16,10 +16,12 @@ from streamdeid.engine.status import Event, Status
 from streamdeid.engine.watcher import Watcher, Watching
 from streamdeid.engine.windows import PANES
 from streamdeid.errors import SettingsError
+from streamdeid.metrics import References
 from streamdeid.pair import Pair
 from streamdeid.sources.pairing import pair_frames
+from streamdeid.sources.source import Source
 from tests.engine.test_run import some
-from tests.engine.test_windows import SOURCE, Heavy, PassOn, References, fresh, reading
+from tests.engine.test_windows import SOURCE, Heavy, PassOn, fresh, reading
 
 DISTANCE = "identity.distance_to_source.original"
 
@@ -39,7 +41,7 @@ class Watched:
         self.events: list[Event] = []
         self.lines: list[Status] = []
         self._root: Branch[Any, Any] = Branch(PassOn(), [fresh()])
-        sources = Pair(some(1), some(1))
+        sources: Pair[Source] = Pair(some(1), some(1))
         pairs = pair_frames(sources.original, sources.deidentified)
         self._run = Still(
             self._root,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET6
-from threading import Lock, Thread
+from threading import BoundedSemaphore, Lock, Thread
 from time import monotonic
 from typing import Any, ClassVar, Final
 
@@ -23,6 +23,7 @@ FRESH_S: Final = 1.0
 """However many ask, the scores are computed once in so many seconds."""
 
 _LONGEST_S: Final = 5.0  # that a client may take to ask
+_MOST_ASKING: Final = 16
 
 
 @dataclass(slots=True)
@@ -77,8 +78,7 @@ def serve(address: str, *, allow_remote: bool = False) -> Iterator[Answers]:
         def answer(self) -> tuple[int, str, bytes]:
             return _answer(self.path.partition("?")[0], answers, metrics)
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
+    class Server(_Server):
         address_family = AF_INET6 if ":" in host else ThreadingHTTPServer.address_family
 
     try:
@@ -98,6 +98,31 @@ def serve(address: str, *, allow_remote: bool = False) -> Iterator[Answers]:
         thread.join()
 
 
+class _Server(ThreadingHTTPServer):
+    """Answers some at a time; who comes when so many are being answered is turned away."""
+
+    daemon_threads = True
+
+    def __init__(self, *args: Any) -> None:
+        self._free = BoundedSemaphore(_MOST_ASKING)
+        super().__init__(*args)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing: whoever asked has gone, and standard error is the user's."""
+
+
 class _Handler(BaseHTTPRequestHandler):
     timeout: ClassVar[float] = _LONGEST_S
     server_version = "streamdeid"
@@ -108,7 +133,11 @@ class _Handler(BaseHTTPRequestHandler):
         raise NotImplementedError
 
     def do_GET(self) -> None:
-        code, kind, body = self.answer()
+        try:
+            code, kind, body = self.answer()
+        except Exception as error:  # noqa: BLE001  the run goes on, and whoever asks is told
+            code, kind = HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8"
+            body = f"This is a fault of streamdeid itself ({type(error).__name__}).\n".encode()
         with suppress(OSError):  # whoever asked has gone
             self.send_response(code)
             self.send_header("Content-Type", kind)

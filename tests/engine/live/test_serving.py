@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import threading
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -15,6 +17,7 @@ from streamdeid.errors import SettingsError
 from streamdeid.pair import Pair
 from streamdeid.report.report import Report
 from tests.engine.live.served import STATUS, UP, free_port, get
+from tests.sources.conftest import wait_for
 
 DOWN = replace(UP, up=False)
 
@@ -117,3 +120,38 @@ def test_other_machines_are_let_in_only_where_that_is_said(address: str) -> None
     if address == "0.0.0.0:0":
         with serve(address, allow_remote=True) as answers:
             assert answers.fresh() is None
+
+
+def test_who_hangs_up_leaves_no_trace(capfd: pytest.CaptureFixture[str]) -> None:
+    port = free_port()
+    with serve(str(port)) as answers:
+        answer(answers, Pair(UP, UP))
+        for asked in (b"", b"GET /met", b"GET /metrics HTTP/1.1\r\n\r\n"):
+            with socket.create_connection(("127.0.0.1", port), 5) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.sendall(asked)
+        assert get(port, "/healthz")[0] == 200
+    assert capfd.readouterr() == ("", "")
+
+
+def test_however_many_ask_slowly_there_are_some_threads_and_all_are_answered_afterwards() -> None:
+    port, threads = free_port(), threading.active_count()
+    with serve(str(port)) as answers, ExitStack() as stack:
+        answer(answers, Pair(UP, UP))
+        for _ in range(40):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+            client.sendall(b"GET /")
+        assert threading.active_count() <= threads + 17
+        stack.close()
+        wait_for(lambda: threading.active_count() <= threads + 1, 5)
+        assert get(port, "/healthz")[0] == 200
+
+
+def test_a_fault_of_ours_is_told_and_ends_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    port = free_port()
+    with serve(str(port)) as answers:
+        answers.status = lambda: 1 / 0  # type: ignore[assignment]
+        code, text = get(port, "/healthz")
+    assert code == 500
+    assert "ZeroDivisionError" in text
+    assert capfd.readouterr() == ("", "")
