@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ import pytest
 from streamdeid import Settings
 from streamdeid.engine.checkpoint import read_run
 from streamdeid.engine.live.status import Status
-from streamdeid.engine.live.watch import Listeners, watch
+from streamdeid.engine.live.watch import Listeners, _resumed, watch
 from streamdeid.engine.live.watcher import Watching
 from streamdeid.pair import SIDES
 from streamdeid.report.report import Report
@@ -444,6 +444,32 @@ def test_two_files_are_watched_to_their_ends(run: Run, clip: Path, mirrored: Pat
     for side in SIDES:
         assert_adds_up(line[side])
         assert line[side]["frames"] == 12
+
+
+def test_what_was_seen_before_is_reported_although_no_stream_comes_any_more(
+    run: Run, clip: Path, mirrored: Path, tmp_path: Path
+) -> None:
+    state, report = tmp_path / "run.state", tmp_path / "report.json"
+    kept = ("--metrics", "identity", "--checkpoint", state, "--report", report, "-q")
+    assert run("watch", clip, mirrored, *kept).exit_code == 0
+    before = Report.read(report)
+    nowhere = f"tcp://127.0.0.1:{free_port()}"
+    assert run("watch", nowhere, nowhere, *kept, "--resume", "--duration", "0.5s").exit_code == 2
+    after = Report.read(report)
+    assert not after.complete
+    assert after.coverage == before.coverage
+    assert after.streams == before.streams
+    assert after["identity.distance_between_sides"] == before["identity.distance_between_sides"]
+
+
+def test_a_clock_that_was_set_back_misses_no_time_below_zero(
+    run: Run, clip: Path, mirrored: Path, tmp_path: Path
+) -> None:
+    state = tmp_path / "run.state"
+    run("watch", clip, mirrored, "--metrics", "identity", "--checkpoint", state, "-q")
+    ahead = replace(read_run(state), written="2999-01-01T00:00:00.000Z")
+    told = _resumed(state, ahead, "2030-01-01T00:00:00.000Z")
+    assert told.endswith("nothing is known of the time until 2030-01-01T00:00:00.000Z.")
 
 
 @pytest.mark.parametrize("reader", ["gone", "asleep"])

@@ -306,7 +306,9 @@ def _check_rows(timeline: Path) -> None:
 def _resumed(path: Path, earlier: RunState, started: str) -> str:
     try:
         apart = datetime.fromisoformat(started) - datetime.fromisoformat(earlier.written)
-        missed = f"the {apart.total_seconds():.0f} s"
+        seconds = apart.total_seconds()
+        # Below 0 where the machine's clock was set back meanwhile.
+        missed = f"the {seconds:.0f} s" if seconds >= 0 else "the time"
     except (TypeError, ValueError):  # another program has written the file
         missed = "the time"
     return (
