@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from streamdeid.errors import SourceError
 from streamdeid.sources.decoding import MOST_PIXELS
-from streamdeid.sources.uri import redact, scheme_of
+from streamdeid.sources.uri import redact, redact_url, scheme_of
 
 Transport: TypeAlias = Literal["tcp", "udp"]
 
@@ -97,7 +97,7 @@ def connect(
     except (av.error.FFmpegError, OSError, ValueError) as error:
         late = time.monotonic() - began >= open_timeout_s
         kind: type[SourceError] = Refused if isinstance(error, _FINAL) else SourceError
-        sentence = f"{redact(uri)} {_why_not(error, open_timeout_s if late else None)}"
+        sentence = f"{redact_url(uri)} {_why_not(error, open_timeout_s if late else None)}"
     else:
         stream = container.streams.best("video")
         if isinstance(stream, VideoStream) and stream.codec_context is not None:
@@ -105,7 +105,7 @@ def connect(
             stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
             return container, stream
         container.close()
-        kind, sentence = SourceError, f"{redact(uri)} carries no video that FFmpeg can decode."
+        kind, sentence = SourceError, f"{redact_url(uri)} carries no video that FFmpeg can decode."
     # Not within the handler, nor "from": FFmpeg's own message holds the URL with its password.
     raise kind(sentence)
 

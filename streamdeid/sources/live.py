@@ -14,7 +14,7 @@ from streamdeid.sources.connecting import Transport, is_live, kind_of
 from streamdeid.sources.exchange import Exchange, LiveFrame
 from streamdeid.sources.health import Health, WhenBehind
 from streamdeid.sources.reading import Reader, Terms
-from streamdeid.sources.uri import redact
+from streamdeid.sources.uri import redact_url
 
 LONGEST_CLOSE_S = 1.0
 """How long closing waits for the reading thread before it leaves it to end by itself."""
@@ -71,8 +71,8 @@ class LiveSource(Closing):
         """
         if not is_live(uri):
             raise SourceError(
-                f"{redact(uri)} is no stream that can be read live; give an rtsp, http, rtmp, udp "
-                'or tcp URL, a device such as v4l2:/dev/video0, or "-" for standard input.'
+                f"{redact_url(uri)} is no stream that can be read live; give an rtsp, http, rtmp, "
+                'udp or tcp URL, a device such as v4l2:/dev/video0, or "-" for standard input.'
             )
         self._kind = kind_of(uri)
         default: WhenBehind = "wait" if self._kind == "pipe" else "drop-oldest"

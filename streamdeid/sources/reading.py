@@ -22,7 +22,7 @@ from streamdeid.sources.exchange import Exchange, LiveFrame
 from streamdeid.sources.interrupting import interruptible
 from streamdeid.sources.session import CLEAN, Picture, Session
 from streamdeid.sources.upright import Uprighter
-from streamdeid.sources.uri import redact
+from streamdeid.sources.uri import redact, redact_url
 
 FIRST_PAUSE_S: Final = 0.25
 LONGEST_PAUSE_S: Final = 2.0
@@ -69,7 +69,7 @@ class Reader:
     def __init__(self, terms: Terms, exchange: Exchange) -> None:
         self._terms = terms
         self._exchange = exchange
-        self._name = redact(terms.uri)
+        self._name = redact_url(terms.uri)
         self._kind = kind_of(terms.uri)
         self._ends = self._kind == "pipe"
         self._cut = False  # what ends did so before its end

@@ -14,7 +14,7 @@ from streamdeid.sources.connecting import Transport, is_live
 from streamdeid.sources.file import FileSource
 from streamdeid.sources.health import WhenBehind
 from streamdeid.sources.live import LiveSource
-from streamdeid.sources.uri import redact, scheme_of
+from streamdeid.sources.uri import redact_url, scheme_of
 
 
 class Source(Protocol):
@@ -85,7 +85,7 @@ def open_source(
     scheme = scheme_of(text)
     if scheme != "file":
         raise SourceError(
-            f"{redact(text)} is a {scheme} stream, which can't be read; record it to a file and "
-            "give the path of that."
+            f"{redact_url(text)} is a {scheme} stream, which can't be read; record it to a file "
+            "and give the path of that."
         )
     return FileSource(uri)

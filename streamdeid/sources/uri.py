@@ -15,15 +15,18 @@ from streamdeid.errors import SourceError
 # unless it could be a port.
 # Path("rtsp://camera") is "rtsp:/camera", but "a:/b" may be a path of its own.
 _NETWORK = r"(?:rtsps?|rtmp[a-z]*|https?|srt|rist|udp|rtp|srtp|tcp|tls|s?ftp|mms[a-z]*|wss?|smb)"
-_USER_INFO = re.compile(
-    rf"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://|\b(?i:{_NETWORK}):/(?!/))"
-    r"(?:[^/?#\s]*@|[^/?#\s:@]+:(?!\d+(?:[/?#\s]|$))\S*@)"
+_BEGINNING = rf"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://|\b(?i:{_NETWORK}):/(?!/))"
+_USER_INFO = re.compile(_BEGINNING + r"(?:[^/?#\s]*@|[^/?#\s:@]+:(?!\d+(?:[/?#\s]|$))\S*@)")
+_TELLING_KEY = (
+    r"(?P<key>[?&#][^=?&#\s]*(?i:user|usr|login|pass|pwd|token|key|sig|secret|auth|cred|session)"
+    r"[^=?&#\s]*=)"
 )
-_QUERY_SECRET = re.compile(
-    r"(?P<key>[?&#][^=?&#\s]*(?:user|usr|login|pass|pwd|token|key|sig|secret|auth|cred|session)"
-    r"[^=?&#\s]*=)[^&#\s]*",
-    re.IGNORECASE,
+_QUERY_SECRET = re.compile(_TELLING_KEY + r"[^&#\s]*")
+# The same where all of a text is one URL: FFmpeg takes blanks in a password as they are.
+_USER_INFO_OF_ONE = re.compile(
+    r"\A\s*" + _BEGINNING + r"(?:[^/?#]*@|[^/?#\s:@]+:(?!\d+(?:[/?#\s]|$)).*@)", re.DOTALL
 )
+_QUERY_SECRET_OF_ONE = re.compile(_TELLING_KEY + r"[^&#]*")
 _SCHEME = re.compile(rf"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://|(?P<network>(?i:{_NETWORK})):/)")
 
 
@@ -34,6 +37,16 @@ def redact(text: str) -> str:
     'rtsp://camera/1 and http://host/a?token=***&x=1'
     """
     return _QUERY_SECRET.sub(r"\g<key>***", _USER_INFO.sub(r"\g<scheme>", text))
+
+
+def redact_url(url: str) -> str:
+    """`redact` where all of the text is one URL: blanks may be part of a password.
+
+    >>> redact_url("rtsp://admin:s3c ret@camera/1")
+    'rtsp://camera/1'
+    """
+    told = _USER_INFO_OF_ONE.sub(r"\g<scheme>", url)
+    return redact(_QUERY_SECRET_OF_ONE.sub(r"\g<key>***", told))
 
 
 def scheme_of(uri: str) -> str:

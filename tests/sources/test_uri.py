@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streamdeid.errors import SourceError
 from streamdeid.sources.source import open_source
-from streamdeid.sources.uri import local_path, redact, scheme_of
+from streamdeid.sources.uri import local_path, redact, redact_url, scheme_of
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,22 @@ from streamdeid.sources.uri import local_path, redact, scheme_of
 )
 def test_what_is_shown_of_a_url_holds_no_secret(text: str, shown: str) -> None:
     assert redact(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("rtsp://user:se cret@camera:554/1", "rtsp://camera:554/1"),
+        ("rtsp://user:se cr/et@camera/1", "rtsp://camera/1"),
+        (" rtsp://user:\tse@cr et@camera/1", "rtsp://camera/1"),
+        ("rtsp:/user:se cret@camera/1", "rtsp:/camera/1"),
+        ("http://camera/1?password=se cret&fps=5", "http://camera/1?password=***&fps=5"),
+        ("rtsp://camera:554/stream@1", "rtsp://camera:554/stream@1"),
+        ("my video@home.mp4", "my video@home.mp4"),
+    ],
+)
+def test_blanks_in_a_password_betray_nothing(url: str, shown: str) -> None:
+    assert redact_url(url) == shown
 
 
 NAMES = st.from_regex(r"[A-Za-z0-9._-]+", fullmatch=True)

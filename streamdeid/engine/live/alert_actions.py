@@ -19,7 +19,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from streamdeid.errors import SettingsError
-from streamdeid.sources.uri import redact
+from streamdeid.sources.uri import redact, redact_url
 
 LONGEST_S: Final = 10.0
 """Seconds that a command or an answer may take."""
@@ -63,7 +63,7 @@ class AlertActions:
     ) -> None:
         self._command = command
         self._request = None if url is None else _request(url)
-        self._shown = "" if url is None else redact(url)
+        self._shown = "" if url is None else redact_url(url)
         self._tell = tell
         self._longest_s = longest_s
         self._stop = Event()
@@ -162,7 +162,7 @@ def _request(url: str) -> urllib.request.Request:
     except ValueError:
         parts, port = urlsplit(""), ""
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsError(f"--on-alert-post {redact(url)} is no http or https URL.")
+        raise SettingsError(f"--on-alert-post {redact_url(url)} is no http or https URL.")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     plain = urlunsplit((parts.scheme, host + port, parts.path or "/", parts.query, ""))
     headers = {"Content-Type": "application/json"}
