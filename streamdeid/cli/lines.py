@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -57,7 +58,10 @@ class LineWriter(Closing):
             self._file = sys.stdout
         else:
             try:
+                cut_off = self._append and _is_cut_off(self._path)
                 self._file = self._path.open("a" if self._append else "w", encoding="utf-8")
+                if cut_off:
+                    self._file.write("\n")  # else the first line is lost with half of another
             except OSError as error:
                 raise OutputError(
                     f"--output {self._path} cannot be written: {error.strerror}."
@@ -105,3 +109,12 @@ class LineWriter(Closing):
         if not self._told:
             self._told = True
             self._tell(f"--output {self._path}: {why}.")
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Whether a file ends in the middle of a line, because whoever wrote it was killed."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"

@@ -110,6 +110,14 @@ def test_a_sparkline_goes_from_the_least_to_the_greatest() -> None:
     assert sparkline(deque()) == ""
 
 
+def test_lines_begin_anew_after_one_that_was_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_text('{"old": true}\n{"cut": "of')
+    with LineWriter(path, append=True, tell=print, gone=lambda: None) as writer:
+        writer.write({"b": 2})
+    assert path.read_text().splitlines() == ['{"old": true}', '{"cut": "of', '{"b": 2}']
+
+
 @pytest.mark.parametrize(("append", "kept"), [(True, 3), (False, 2)])
 def test_lines_go_to_a_file_after_those_before_or_in_their_place(
     append: bool, kept: int, tmp_path: Path
