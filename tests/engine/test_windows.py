@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from fractions import Fraction
+from collections.abc import Sequence
 from functools import partial
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,22 +14,8 @@ from streamdeid.engine.lanes import Lanes
 from streamdeid.engine.windows import PANES, Panes, merged
 from streamdeid.metrics import IdentityDistance, References
 from streamdeid.observations import IdentityReading
-from streamdeid.pair import Pair
 from streamdeid.score import Score
-
-RNG = np.random.default_rng(8)
-SOURCE = RNG.normal(size=8).astype(np.float32)
-
-
-def fresh() -> IdentityDistance:
-    return IdentityDistance(References(source=SOURCE), "euclidean", 2.0)
-
-
-def reading(index: int) -> IdentityReading:
-    noise = np.random.default_rng(index).normal(size=(3, 8)).astype(np.float32)
-    near = [SOURCE + 0.7 * one for one in noise]
-    own = Pair(near[0], near[1] if index % 3 else None)
-    return IdentityReading(index, Fraction(index, 25), own, near[2])
+from tests.engine.plain import SOURCE, Heavy, PassOn, fresh, reading
 
 
 def assert_alike(have: Sequence[Score], want: Sequence[Score]) -> None:
@@ -65,20 +49,6 @@ def test_a_window_is_a_fresh_metric_over_the_same_observations(sizes: list[int])
     assert_alike(again.result(), whole.result())
 
 
-class PassOn:
-    name = "pass on"
-    delay: int | None = 0
-    stride = 1
-
-    def push(self, item: IdentityReading) -> Iterable[IdentityReading]:
-        return [item]
-
-    def flush(self) -> Iterable[IdentityReading]:
-        return ()
-
-    def reset(self) -> None: ...
-
-
 def test_all_branches_turn_their_panes_after_the_same_pair_and_totals_go_on() -> None:
     leaf = Branch(PassOn(), [fresh()])
     root = Branch(PassOn(), [fresh()], [leaf])
@@ -102,10 +72,6 @@ def test_all_branches_turn_their_panes_after_the_same_pair_and_totals_go_on() ->
         for span, window in enumerate(windows):
             assert_alike(branch.window(span)[0].result(), window.result())
         assert branch.scores() == total.result()
-
-
-class Heavy(IdentityDistance):
-    live = False
 
 
 def test_metrics_that_hold_up_a_run_have_no_window() -> None:

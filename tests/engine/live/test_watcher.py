@@ -7,22 +7,24 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import pytest
 
-from streamdeid.engine.alerts import Alert
 from streamdeid.engine.branch import Branch
+from streamdeid.engine.live.alerts import Alert
+from streamdeid.engine.live.status import Event, Status
+from streamdeid.engine.live.watcher import Watcher, Watching
 from streamdeid.engine.run import Run
-from streamdeid.engine.status import Event, Status
-from streamdeid.engine.watcher import Watcher, Watching
 from streamdeid.engine.windows import PANES
 from streamdeid.errors import SettingsError
 from streamdeid.metrics import References
 from streamdeid.pair import Pair
+from streamdeid.sources.arrays import ArraySource
 from streamdeid.sources.pairing import pair_frames
 from streamdeid.sources.source import Source
-from tests.engine.test_run import some
-from tests.engine.test_windows import SOURCE, Heavy, PassOn, fresh, reading
+from tests.engine.plain import SOURCE, Heavy, PassOn, fresh, reading
 
+BLACK = np.zeros((4, 4, 3), np.uint8)
 DISTANCE = "identity.distance_to_source.original"
 
 
@@ -41,7 +43,9 @@ class Watched:
         self.events: list[Event] = []
         self.lines: list[Status] = []
         self._root: Branch[Any, Any] = Branch(PassOn(), [fresh()])
-        sources: Pair[Source] = Pair(some(1), some(1))
+        sources: Pair[Source] = Pair(
+            ArraySource([BLACK], frame_rate=25), ArraySource([BLACK], frame_rate=25)
+        )
         pairs = pair_frames(sources.original, sources.deidentified)
         self._run = Still(
             self._root,
