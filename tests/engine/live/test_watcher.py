@@ -20,7 +20,7 @@ from streamdeid.errors import SettingsError
 from streamdeid.metrics import References
 from streamdeid.pair import Pair
 from streamdeid.sources.arrays import ArraySource
-from streamdeid.sources.pairing import pair_frames
+from streamdeid.sources.joining import pair_frames
 from streamdeid.sources.source import Source
 from tests.engine.plain import SOURCE, Heavy, PassOn, fresh, reading
 
