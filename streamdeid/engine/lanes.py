@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from queue import Queue
+from queue import Full, Queue
 from threading import Event, Thread
 from typing import Any, Final, Self
 
@@ -27,8 +27,14 @@ _END: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
+class Mark:
+    """Something to do with every branch, in its lane, after the items that were pushed before."""
+
     do: Callable[[Branch[Any, Any]], None]
+
+
+RESET: Final = Mark(lambda branch: branch.stage.reset())
+"""Makes every stage forget its context."""
 
 
 class Lanes(Closing):
@@ -56,22 +62,17 @@ class Lanes(Closing):
         for lane in self._lanes:
             lane.join()
 
-    def push(self, item: Any) -> None:
-        """Hand one item to the root branch; waits while the lanes are busy.
+    def push(self, item: Any, timeout_s: float | None = None) -> bool:
+        """Hand one item, or a `Mark`, to the root branch; waits while the lanes are busy.
+
+        Returns:
+            Whether there was room for it within the time.
 
         Raises:
             Exception: whatever a stage or metric raised, on this or an earlier item.
         """
         self._raise_if_failed()
-        self._root.put(item)
-
-    def reset(self) -> None:
-        """Make every stage forget its context, after the items pushed so far."""
-        self.mark(lambda branch: branch.stage.reset())
-
-    def mark(self, do: Callable[[Branch[Any, Any]], None]) -> None:
-        """Call `do` with every branch, in its lane, after the items pushed so far."""
-        self._root.put(_Mark(do))
+        return self._root.put(item, timeout_s)
 
     def finish(self) -> None:
         """Close, and say how it went.
@@ -106,8 +107,12 @@ class _Lane(Thread):
         self._queue: Queue[Any] = Queue(depth)
         self.error: BaseException | None = None
 
-    def put(self, item: Any) -> None:
-        self._queue.put(item)
+    def put(self, item: Any, timeout_s: float | None = None) -> bool:
+        try:
+            self._queue.put(item, timeout=timeout_s)
+        except Full:
+            return False
+        return True
 
     def run(self) -> None:
         while True:
@@ -125,7 +130,7 @@ class _Lane(Thread):
 
     def _take(self, item: Any) -> None:
         with CORES:
-            if isinstance(item, _Mark):
+            if isinstance(item, Mark):
                 item.do(self._branch)
                 seen: list[Any] = [item]
             elif item is _END:

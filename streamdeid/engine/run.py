@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Final
 from streamdeid.engine.accounts import Account, accounts_of, coverage_of
 from streamdeid.engine.branch import Branch
 from streamdeid.engine.events import OnProgress, Progress
-from streamdeid.engine.lanes import DEPTH, Lanes
+from streamdeid.engine.lanes import DEPTH, RESET, Lanes, Mark
 from streamdeid.engine.read_ahead import Crowding, ReadAhead
 from streamdeid.errors import PairingError, StreamdeidError
 from streamdeid.frame import FramePair
@@ -83,7 +84,7 @@ class Run:
         self._stop = stop
         self.crowding: Crowding = crowding
         self._behind = 0
-        self._lanes: Lanes | None = None
+        self._marks: deque[Mark] = deque()
         self._waited_s = 0.0
 
     def drive(self, rows: Path | None = None, *, append: bool = False) -> bool:
@@ -119,8 +120,7 @@ class Run:
 
     def mark(self, do: Callable[[Branch[Any, Any]], None]) -> None:
         """Call `do` with every branch, in its thread, after the pairs analysed so far."""
-        if self._lanes is not None:
-            self._lanes.mark(do)
+        self._marks.append(Mark(do))
 
     def accounts(self) -> Pair[Account]:
         """What became of each side's frames so far."""
@@ -170,7 +170,6 @@ class Run:
             Lanes(self._root, deep) as lanes,
             ReadAhead(self._pairs, self._ahead(), self.crowding) as ahead,
         ):
-            self._lanes = lanes
             try:
                 for pair in ahead.or_none(_LOOK_EVERY_S):
                     self._behind = ahead.dropped
@@ -183,21 +182,45 @@ class Run:
                     if stopped or self.enough:
                         self._pairs.stop()
                         break
-                    if pair is None:
+                    if pair is not None:
+                        self.blocks += ahead.after_gap
+                        if any(frame.after_gap for _, frame in pair.items()) or ahead.after_gap:
+                            self._marks.append(RESET)
+                    if not self._deliver(lanes, pair) or pair is None:
                         continue
-                    self.blocks += ahead.after_gap
-                    if any(frame.after_gap for _, frame in pair.items()) or ahead.after_gap:
-                        lanes.reset()
                     self.time_s, self.lag_s = float(self._pairs.time(pair)), ahead.age_s
                     if timeline is not None:
                         timeline.append(self.analysed, {"time_s": self.time_s})
-                    lanes.push(pair)
                     self.analysed += 1
             finally:
                 self._waited_s = ahead.waited_s
+            if stopped or self.enough:
+                for stage in self._root.programs():
+                    stage.hurry()
             lanes.finish()
         self._behind = ahead.dropped
         return not stopped
+
+    def _deliver(self, lanes: Lanes, pair: FramePair | None) -> bool:
+        """Push the marks and then the pair, if there is one.
+
+        Returns:
+            Whether there was room for all of it before the run is to end: a stage may wait long
+            for a program that hangs.
+        """
+        while True:
+            item = self._marks[0] if self._marks else pair
+            if item is None:
+                return True
+            if lanes.push(item, _LOOK_EVERY_S):
+                if item is pair:
+                    return True
+                self._marks.popleft()
+            elif self._stop.is_set() or self.enough:
+                return False
+            else:
+                self._tell()
+                self.attend()
 
     def _note_what_was_left_out(self) -> None:
         behind = self.accounts().original.skipped.get("behind", 0)

@@ -51,6 +51,10 @@ class RunsProgram(Protocol):
         """For the report, as of a model: what was run, and how it went."""
         ...
 
+    def hurry(self) -> None:
+        """Wait for the program no longer than some seconds: the run is to end. From any thread."""
+        ...
+
     def close(self) -> None:
         """End the program and remove its files. May be called twice."""
         ...

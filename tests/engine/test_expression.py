@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import itertools
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +17,11 @@ from streamdeid.errors import SettingsError
 from streamdeid.frame import Image
 from streamdeid.observations import ACTION_UNITS
 from streamdeid.sources.arrays import ArraySource
+from streamdeid.stages.action_units import openface
 from tests.stages.action_units import fake_openface as fake
 from tests.stages.action_units.conftest import write_program
 from tests.stages.record_references import carphone as whole_clip
+from tests.videos import write_video
 
 PROXIES = Settings(metrics=("expression",), au_source="blendshapes", provider="cpu")
 
@@ -117,3 +122,38 @@ def test_openface_options_without_openface_are_refused() -> None:
             Settings(au_source="blendshapes", **wrong)  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="--au-source is 'openpose'"):
         Settings(au_source="openpose")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("how", ["hang=5", "hang-at-end"])
+def test_a_stop_is_obeyed_although_openface_hangs(
+    how: str, clip: list[Image], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openface, "HURRIED_S", 0.3)
+    program = write_program(tmp_path / "bin", (how,), 1)
+    settings = Settings(metrics=("identity", "expression"), openface=str(program), provider="cpu")
+    stop = threading.Event()
+    threading.Timer(1.5, stop.set).start()
+    endless = itertools.cycle(clip[:20])
+    videos = [ArraySource(itertools.islice(endless, 2000), frame_rate=25) for _ in range(2)]
+    began = time.monotonic()
+    report = evaluate(*videos, settings, stop=stop)
+    assert time.monotonic() - began < 30, "it waits for OpenFace for 120 s else"
+    assert not report.complete
+    assert (report["identity.distance_between_sides"].count or 0) >= 5
+    assert "neither read nor wrote" in str(report["expression.mean.pcc"].reason)
+
+
+def test_a_stop_does_not_wait_for_a_script_that_reads_whole_videos(
+    clip: list[Image], tmp_path: Path
+) -> None:
+    script = tmp_path / "slow.sh"
+    script.write_text("#!/bin/sh\nsleep 60\n")
+    script.chmod(0o755)
+    video = write_video(tmp_path / "clip.mp4", clip)
+    stop = threading.Event()
+    settings = Settings(metrics=("expression",), openface=str(script), provider="cpu")
+    began = time.monotonic()
+    report = evaluate(video, video, settings, stop=stop, on_progress=lambda _: stop.set())
+    assert time.monotonic() - began < 30
+    assert not report.complete
+    assert "had not ended when the run was to end" in str(report["expression.mean.pcc"].reason)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from streamdeid.engine.branch import Branch
-from streamdeid.engine.lanes import Lanes
+from streamdeid.engine.lanes import RESET, Lanes
 from streamdeid.score import Score
 from streamdeid.stats import State
 
@@ -113,7 +113,7 @@ def test_a_reset_takes_its_place_between_the_items() -> None:
     with Lanes(Branch(RunningSum(), [seen], [Branch(RunningSum("below"), [below])])) as lanes:
         for item in (1, 2, 3):
             lanes.push(item)
-        lanes.reset()
+        lanes.push(RESET)
         lanes.push(10)
         lanes.finish()
     assert seen.items == [1, 3, 6, 10]  # the item held back at the reset is not lost

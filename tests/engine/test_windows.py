@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamdeid.engine.branch import Branch
-from streamdeid.engine.lanes import Lanes
+from streamdeid.engine.lanes import Lanes, Mark
 from streamdeid.engine.windows import PANES, Panes, merged
 from streamdeid.metrics import IdentityDistance, References
 from streamdeid.observations import IdentityReading
@@ -59,7 +59,7 @@ def test_all_branches_turn_their_panes_after_the_same_pair_and_totals_go_on() ->
         for index in range(100):
             for span, pairs in enumerate(every):
                 if index and index % pairs == 0:
-                    lanes.mark(partial(Branch.turn_pane, span=span))
+                    lanes.push(Mark(partial(Branch.turn_pane, span=span)))
             lanes.push(reading(index))
         lanes.finish()
     total, windows = fresh(), [fresh(), fresh()]

@@ -79,6 +79,9 @@ class BothSources:
     def reset(self) -> None:
         self.openface.reset()
 
+    def hurry(self) -> None:
+        self.openface.hurry()
+
     def close(self) -> None:
         """End OpenFace and let go of the file. May be called twice."""
         self.openface.close()

@@ -26,6 +26,9 @@ from streamdeid.stages.action_units.program import OpenFaceProgram
 PATIENCE_S: Final = 120.0
 """Longer than any machine takes to load OpenFace's models."""
 
+HURRIED_S: Final = 5.0
+"""Patience with an OpenFace that does nothing, once the run is to end."""
+
 # OpenFace 2 reads up to 200 MiB of pictures ahead: 13,653 of 64x64.
 _LATEST: Final = 20_000
 # Frames sent at the end of a live run to push out the rows that a buffer of 8 KiB holds back.
@@ -137,6 +140,12 @@ class OpenFaceSource(Closing):
 
     def reset(self) -> None:
         """Nothing to forget."""
+
+    def hurry(self) -> None:
+        self._patience_s = min(self._patience_s, HURRIED_S)
+        if self._runs is not None:
+            for _, run in self._runs.items():
+                run.hurry(HURRIED_S)
 
     def close(self) -> None:
         """End what still runs and remove the files. May be called twice."""

@@ -127,6 +127,10 @@ class OpenFaceRun(Closing):
                 f"{self._feeder.written} of {self.sent} frames were given to it, and was killed"
             )
 
+    def hurry(self, patience_s: float) -> None:
+        """Be no more patient than that from now on."""
+        self._patience_s = min(self._patience_s, patience_s)
+
     def give_up(self, why: str) -> None:
         """Kill it; `why` goes on after "OpenFace on the original video"."""
         if self.fault is None:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from threading import Event
 from time import monotonic
 from typing import Any, Final
 
@@ -66,6 +67,7 @@ class ScriptSource(Closing):
         self._last = Pair(0, 0)
         self._runs: Pair[_ScriptRun] | None = None
         self._spool: Spool | None = None
+        self._hurried = Event()
         self._stack = ExitStack()
 
     def record(self) -> dict[str, Any]:
@@ -89,6 +91,10 @@ class ScriptSource(Closing):
 
     def reset(self) -> None:
         """Nothing to forget."""
+
+    def hurry(self) -> None:
+        """A script reads whole videos, and does not know that the run is to end."""
+        self._hurried.set()
 
     def close(self) -> None:
         """End what still runs and remove the files. May be called twice."""
@@ -124,8 +130,8 @@ class ScriptSource(Closing):
         if runs is None:
             return None
         try:
-            runs.original.wait(self._patience_s)
-            runs.deidentified.wait(self._patience_s)
+            runs.original.wait(self._patience_s, self._hurried)
+            runs.deidentified.wait(self._patience_s, self._hurried)
             return Pair(
                 runs.original.rows(self._videos.original, self._last.original),
                 runs.deidentified.rows(self._videos.deidentified, self._last.deidentified),
@@ -147,16 +153,18 @@ class _ScriptRun:
         self._folder = folder
         self._name = name
 
-    def wait(self, patience_s: float) -> None:
+    def wait(self, patience_s: float, hurried: Event) -> None:
         """Wait until it has ended well.
 
         Raises:
-            _Failed: it ended badly, or nothing moved for `patience_s`.
+            _Failed: it ended badly, or nothing moved for `patience_s`, or the run was to end.
         """
         signs, since = self._signs_of_life(), monotonic()
         with CORES.waiting():
             while self.child.exit_code is None:
                 self.child.wait(_LOOK_EVERY_S)
+                if hurried.is_set():
+                    raise _Failed(f"{self._name} had not ended when the run was to end")
                 if monotonic() - since > patience_s:
                     before, signs, since = signs, self._signs_of_life(), monotonic()
                     if signs == before:
