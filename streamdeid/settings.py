@@ -23,6 +23,8 @@ METRICS: Mapping[str, tuple[str, ...]] = {
     "fsmetric": ("realism.fid_fsmetric",),
 }
 """What can be measured, and how the names of its scores begin."""
+BEARABLE = ("identity", "expression")
+"""What is measured of live streams unless others are named: two cores keep up with it."""
 OF_BOTH_AU_SOURCES = ("expression_proxy.", "expression_agreement.")
 """How the scores begin that there are besides, where `au_source` is "both"."""
 AU_SOURCES = ("auto", "openface", "blendshapes", "both")

@@ -23,15 +23,12 @@ from streamdeid.cli.options import (
 from streamdeid.cli.sections import SectionCommand
 from streamdeid.cli.watch_options import alert_options, stream_options, watch_output_options
 from streamdeid.report.to_json import STANDARD_OUTPUT
-from streamdeid.settings import METRICS
-
-BEARABLE = ",".join(name for name in ("identity", "expression") if name in METRICS)
-"""What a machine of two cores can measure while frames come."""
+from streamdeid.settings import BEARABLE
 
 
 @click.command(
     cls=SectionCommand,
-    context_settings={"default_map": {"metrics": BEARABLE}},
+    context_settings={"default_map": {"metrics": ",".join(BEARABLE)}},
     epilog="Exit codes: 0 done; 1 done, but a --fail-if condition holds; 2 bad usage or input, or "
     "a stream was given up; 130 interrupted.  Ctrl-C ends with the report of what was seen; a "
     "second one ends at once.",

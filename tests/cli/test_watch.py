@@ -104,6 +104,8 @@ def watched(
     )
     try:
         wait_until(lambda: pairs_told(folder) > 3, process)
+        # What is told is up to a second old, and lines may be ahead of it.
+        wait_until(lambda: "streamdeid_score{" in get(port, "/metrics")[1], process)
         healthy, metrics = get(port, "/healthz"), get(port, "/metrics")[1]
         report = Report.from_json(get(port, "/report.json")[1])
         stdout, stderr = process.communicate(timeout=PATIENCE_S)

@@ -41,7 +41,7 @@ from streamdeid.errors import InputError, SettingsError
 from streamdeid.frame import FramePair
 from streamdeid.pair import Pair
 from streamdeid.report.report import Report
-from streamdeid.settings import Settings
+from streamdeid.settings import BEARABLE, Settings
 from streamdeid.sources.joining import pair_frames
 from streamdeid.sources.live_pairing import LivePairs
 from streamdeid.sources.source import Source
@@ -101,7 +101,8 @@ def watch(
     beginning of a block stages forget what they saw. Files wait.
 
     Args:
-        original, deidentified, settings: as for `evaluate`.
+        original, deidentified, settings: as for `evaluate`; without settings identity and
+            expression are measured, which two cores bear.
         watching: how; None: the defaults.
         checkpoint: where the state is kept; None: nowhere.
         listeners: who is told; None: nobody.
@@ -118,7 +119,8 @@ def watch(
     began, started = perf_counter(), moment()
     videos = Pair(original, deidentified)
     check_videos(videos)
-    settings, watching, stop = settings or Settings(), watching or Watching(), stop or Event()
+    watching, stop = watching or Watching(), stop or Event()
+    settings = settings or Settings(metrics=BEARABLE)
     if settings.frames is not None:
         raise SettingsError(
             "--frames draws from a whole recording; a watched stream has no end: leave it out."
