@@ -22,7 +22,7 @@ from streamdeid.closing import Closing
 from streamdeid.cores import CORES
 from streamdeid.engine.branch import Branch
 
-DEPTH: Final = 3
+DEPTH: Final = 2
 _END: Final = object()
 
 
