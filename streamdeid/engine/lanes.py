@@ -22,7 +22,7 @@ from streamdeid.closing import Closing
 from streamdeid.cores import CORES
 from streamdeid.engine.branch import Branch
 
-DEPTH: Final = 2
+DEPTH: Final = 3
 _END: Final = object()
 
 
@@ -42,7 +42,9 @@ class Lanes(Closing):
 
     Args:
         root: the first branch; each of its descendants gets a lane, too.
-        depth: items that wait before each lane at most.
+        depth: items that wait at most before a lane that leads to a stage with a stride, which
+            does nothing for most items and much for some. Before any other waits one: more hold
+            more memory, and save no time.
     """
 
     def __init__(self, root: Branch[Any, Any], depth: int = DEPTH) -> None:
@@ -85,7 +87,8 @@ class Lanes(Closing):
 
     def _lane(self, branch: Branch[Any, Any]) -> _Lane:
         children = [self._lane(child) for child in branch.branches]
-        lane = _Lane(branch, children, self._failed, self._depth)
+        uneven = any(below.stage.stride > 1 for below in branch.walk())
+        lane = _Lane(branch, children, self._failed, self._depth if uneven else 1)
         self._lanes.append(lane)
         return lane
 

@@ -23,7 +23,7 @@ from streamdeid.report.timeline import Timeline
 from streamdeid.score import Score
 from streamdeid.sources.pairing import FramePairs
 
-_AHEAD: Final = 2  # frame pairs decoded before they are asked for; 4 hold more and are no faster
+_AHEAD: Final = 1  # frame pairs decoded before they are asked for; more are no faster
 _QUEUE_BYTES: Final = 64 * 2**20  # of pictures that wait in one place: 5 pairs of 1920x1080
 _CROWD: Final = 30  # a second: frames that were held for a common clock come all at once
 _BLOCK: Final = 160  # pairs: I3D tells something of 64 that follow each other, and of each 8 more
