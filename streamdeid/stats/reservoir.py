@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamdeid.stats.batch import Floats
+from streamdeid.stats.batch import Floats, narrowed
 from streamdeid.stats.state import State, StateReader
 
 _MASK = (1 << 64) - 1
@@ -38,7 +38,7 @@ class Reservoir:
         self.dim = dim
         self.seed = seed
         self.count = 0
-        self._rows: dict[int, Floats] = {}
+        self._rows: dict[int, NDArray[np.floating[Any]]] = {}
         self._heap: list[tuple[int, int]] = []  # (-key, id): the first is the next one to go
 
     def wants(self, item: int) -> bool:
@@ -76,7 +76,7 @@ class Reservoir:
         if here != there:
             raise ValueError(f"cannot merge reservoirs (size, dim, seed) {here} and {there}")
         for item, row in other._rows.items():
-            self._offer(item, row)
+            self._offer(item, row.astype(np.float64))
         self.count += other.count
 
     @property
@@ -122,7 +122,7 @@ class Reservoir:
             raise ValueError(f"item {item} is in the sample already: ids must be unique")
         if not self.wants(item):
             return
-        self._rows[item] = row.copy()
+        self._rows[item] = narrowed(row)
         heapq.heappush(self._heap, (-self._key(item), item))
         if len(self._heap) > self.size:
             _, evicted = heapq.heappop(self._heap)
