@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
@@ -149,13 +150,8 @@ class RunningComoments:
         total = self.count + count
         share, weight = count / total, self.count / total * count
         sums = self._sums
-        delta_x, delta_y = batch["mean_x"] - sums["mean_x"], batch["mean_y"] - sums["mean_y"]
         self._sums = {
-            "mean_x": sums["mean_x"] + delta_x * share,
-            "mean_y": sums["mean_y"] + delta_y * share,
-            "scatter_x": sums["scatter_x"] + batch["scatter_x"] + delta_x * delta_x * weight,
-            "scatter_y": sums["scatter_y"] + batch["scatter_y"] + delta_y * delta_y * weight,
-            "coscatter": sums["coscatter"] + batch["coscatter"] + delta_x * delta_y * weight,
+            **merged_sums(sums, batch, share, weight),
             "squared": sums["squared"] + batch["squared"],
             "absolute": sums["absolute"] + batch["absolute"],
         }
@@ -168,6 +164,29 @@ class RunningComoments:
     def _require(self, needed: int, what: str) -> None:
         if self.count < needed:
             raise NotEnoughSamples(f"{what} needs at least {needed} pairs; there are {self.count}")
+
+
+def merged_sums(
+    mine: Mapping[str, Floats],
+    other: Mapping[str, Floats],
+    share: float | Floats,
+    weight: float | Floats,
+) -> dict[str, Floats]:
+    """Means and centred sums of two samples together: Chan, Golub and LeVeque's formula.
+
+    Args:
+        mine, other: "mean_x", "mean_y", "scatter_x", "scatter_y", "coscatter".
+        share: of the pairs that are the other's.
+        weight: the product of both counts over their sum.
+    """
+    delta_x, delta_y = other["mean_x"] - mine["mean_x"], other["mean_y"] - mine["mean_y"]
+    return {
+        "mean_x": mine["mean_x"] + delta_x * share,
+        "mean_y": mine["mean_y"] + delta_y * share,
+        "scatter_x": mine["scatter_x"] + other["scatter_x"] + delta_x * delta_x * weight,
+        "scatter_y": mine["scatter_y"] + other["scatter_y"] + delta_y * delta_y * weight,
+        "coscatter": mine["coscatter"] + other["coscatter"] + delta_x * delta_y * weight,
+    }
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:

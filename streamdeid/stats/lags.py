@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamdeid.errors import NotEnoughSamples
 from streamdeid.stats.batch import Floats, as_vectors
+from streamdeid.stats.comoments import merged_sums
 from streamdeid.stats.state import State, StateReader
 
 _SUMS = ("mean_x", "mean_y", "scatter_x", "scatter_y", "coscatter")
@@ -174,15 +175,7 @@ class RunningLags:
         total = self._pairs + pairs
         share = (pairs / np.maximum(total, 1))[:, np.newaxis]
         weight = self._pairs[:, np.newaxis] * share
-        mine = self._sums
-        delta_x, delta_y = sums["mean_x"] - mine["mean_x"], sums["mean_y"] - mine["mean_y"]
-        self._sums = {
-            "mean_x": mine["mean_x"] + delta_x * share,
-            "mean_y": mine["mean_y"] + delta_y * share,
-            "scatter_x": mine["scatter_x"] + sums["scatter_x"] + delta_x * delta_x * weight,
-            "scatter_y": mine["scatter_y"] + sums["scatter_y"] + delta_y * delta_y * weight,
-            "coscatter": mine["coscatter"] + sums["coscatter"] + delta_x * delta_y * weight,
-        }
+        self._sums = merged_sums(self._sums, sums, share, weight)
         self._pairs = total
 
 
