@@ -17,7 +17,7 @@ from streamdeid.engine.lanes import DEPTH, RESET, Lanes, Mark
 from streamdeid.engine.read_ahead import Crowding, ReadAhead
 from streamdeid.errors import PairingError, StreamdeidError
 from streamdeid.frame import FramePair
-from streamdeid.memory import peak_rss_mb
+from streamdeid.memory import give_back, peak_rss_mb
 from streamdeid.pair import Pair
 from streamdeid.report.timeline import Timeline
 from streamdeid.score import Score
@@ -199,6 +199,8 @@ class Run:
                     stage.hurry()
             lanes.finish()
         self._behind = ahead.dropped
+        # The last figures, of which some take 60 MiB, then find room in what the stages leave.
+        give_back()
         return not stopped
 
     def _deliver(self, lanes: Lanes, pair: FramePair | None) -> bool:

@@ -128,41 +128,29 @@ class ModelSpec:
         """The first input: the image."""
         return self.inputs[0]
 
-    def read(self) -> bytes:
-        """The model file's bytes, whose hash has been checked.
+    def verify(self) -> None:
+        """Check the model file against the manifest, without having it all in memory.
 
         Raises:
-            ModelError: the file is missing or is not the one that the manifest describes.
+            ModelError: it is missing, or is not the one that the manifest describes.
         """
         try:
             status = self.path.stat()
             # Reading a pipe would wait for good, and of another size it is not our file.
-            usable = stat.S_ISREG(status.st_mode) and status.st_size == self.size
-            content = self.path.read_bytes() if usable else b""
-        except OSError as error:
-            raise ModelError(
-                f"model {self.name}: {self.path} cannot be read ({error.strerror}). {_CURE}"
-            ) from error
-        if not usable:
-            wrong = f"has {status.st_size} bytes, but the manifest says {self.size}"
             if not stat.S_ISREG(status.st_mode):
-                wrong = "is not a file"
-            raise ModelError(f"model {self.name}: {self.path} {wrong}. {_CURE}")
-        found = hashlib.sha256(content).hexdigest()
+                raise self._refusal("is not a file")
+            if status.st_size != self.size:
+                sizes = f"has {status.st_size} bytes, but the manifest says {self.size}"
+                raise self._refusal(sizes)
+            with self.path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise self._refusal(f"cannot be read ({error.strerror})") from error
         if found != self.sha256:
-            raise ModelError(
-                f"model {self.name}: {self.path} has sha256 {found} ({len(content)} bytes), "
-                f"but the manifest says {self.sha256} ({self.size} bytes). {_CURE}"
-            )
-        return content
+            raise self._refusal(f"has sha256 {found}, but the manifest says {self.sha256}")
 
-    def verify(self) -> None:
-        """Check the file against the manifest.
-
-        Raises:
-            ModelError: as `read` does.
-        """
-        self.read()
+    def _refusal(self, why: str) -> ModelError:
+        return ModelError(f"model {self.name}: {self.path} {why}. {_CURE}")
 
 
 _CURE = (

@@ -68,6 +68,15 @@ class FaceFinder:
         self._unconfirmed = 0
         self._until_search = 0
 
+    def warm_up(self, frame: Frame) -> None:
+        """Let the thorough detector look once, for the memory that its runtime then keeps.
+
+        By itself that would happen at the first frame that needs it, maybe after an hour: a machine
+        that has no 60 MiB left is better known at once.
+        """
+        if self._thorough is not None:
+            self._thorough.detect(frame.image)
+
     def follow(self, frame: Frame) -> Sighting:
         """The face in `frame` where the track leads; without a face if it leads nowhere."""
         if self._region is None:
@@ -176,9 +185,14 @@ class FindFaces:
 
     def __init__(self, finders: Pair[FaceFinder]) -> None:
         self._finders = finders
+        self._warm = False
 
     def push(self, item: FramePair) -> Iterable[Pair[Sighting]]:
         finder = self._finders.deidentified
+        if not self._warm:
+            self._finders.original.warm_up(item.original)
+            finder.warm_up(item.deidentified)
+            self._warm = True
         original, deidentified = CORES.both(
             lambda: self._find_in_original(item.original),
             lambda: finder.follow(item.deidentified),

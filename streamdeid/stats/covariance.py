@@ -44,13 +44,15 @@ class RunningCovariance:
         x = as_vectors(vectors, self.dim)
         if len(x) > 0:
             mean, rest = centred(x)
-            self._absorb(len(x), mean, rest.T @ rest)
+            self._absorb(len(x), mean, rest)
 
     def merge(self, other: Self) -> None:
         """Add all that `other` has seen; `other` stays as it was."""
         if other.dim != self.dim:
             raise ValueError(f"cannot merge covariances of dim {self.dim} and {other.dim}")
-        self._absorb(other.count, other._mean, other._scatter)
+        if other.count > 0:
+            self._scatter += other._scatter
+            self._absorb(other.count, other._mean, np.zeros((0, self.dim)))
 
     @property
     def mean(self) -> Floats:
@@ -94,13 +96,13 @@ class RunningCovariance:
         running._scatter = read.floats("scatter", (running.dim, running.dim))
         return running
 
-    def _absorb(self, count: int, mean: Floats, scatter: Floats) -> None:
-        if count == 0:
-            return
+    def _absorb(self, count: int, mean: Floats, rest: Floats) -> None:
+        """Add `count` vectors of that mean, of which `rest` is what the scatter still lacks."""
         total = self.count + count
         delta = mean - self._mean
-        self._scatter += scatter
-        self._scatter += np.outer(delta, delta) * (self.count / total * count)
+        # How far the means lie apart counts as one more row: one product of (dim, dim) for all.
+        rows = np.vstack([rest, delta * np.sqrt(self.count / total * count)])
+        self._scatter += rows.T @ rows
         self._mean = self._mean + delta * (count / total)
         self.count = total
 

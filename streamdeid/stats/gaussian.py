@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from streamdeid.errors import NotEnoughSamples
-from streamdeid.stats.batch import Floats, as_vectors, centred, narrowed
+from streamdeid.stats.batch import Floats, as_vectors, centred
 from streamdeid.stats.covariance import RunningCovariance
 from streamdeid.stats.frechet import Gaussian, factor_of
 from streamdeid.stats.state import State, StateReader
@@ -18,8 +17,8 @@ from streamdeid.stats.state import State, StateReader
 class RunningGaussian:
     """Mean and covariance of a stream of vectors, exact for any count, in 8·dim² bytes.
 
-    Up to `dim` vectors are kept as they are, in one block of memory that is there from the first:
-    their covariance is singular, and their centred rows are its factor. From one more on, their
+    Up to `dim` vectors are kept as they are, in one block that is there from the first: their
+    covariance is singular, and their centred rows are its factor. From one more on, their
     covariance is the smaller thing, and they are added to it. Which of the two it is depends on the
     count only, so pieces merge to what one pass gives.
 
@@ -30,24 +29,18 @@ class RunningGaussian:
     """
 
     def __init__(self, dim: int) -> None:
-        self._covariance = RunningCovariance(dim)  # holds nothing while there are rows
-        self._rows: NDArray[np.floating[Any]] | None = None  # (dim, dim), of which `kept` are used
-        self._kept = 0
+        if dim < 1:
+            raise ValueError(f"dim is {dim}, and must be at least 1")
         self.dim = dim
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Of the block, what is used: the rest is no memory until it is written to."""
-        twin = type(self)(self.dim)
-        twin._covariance, twin._kept = deepcopy(self._covariance, memo), self._kept
-        if self._rows is not None:
-            twin._rows = np.empty_like(self._rows)
-            twin._rows[: self._kept] = self._rows[: self._kept]
-        return twin
+        # Of which `kept` are used. Written to, so that all the memory is taken now, not row by row.
+        self._rows: Floats = np.full((dim, dim), 0.0)
+        self._kept = 0
+        self._covariance: RunningCovariance | None = None  # takes the place of the rows
 
     @property
     def count(self) -> int:
         """Vectors seen."""
-        return self._kept + self._covariance.count
+        return self._kept if self._covariance is None else self._covariance.count
 
     def update(self, vectors: ArrayLike) -> None:
         """Add `vectors`, shape (n, dim) or (dim,); n may be 0.
@@ -59,8 +52,7 @@ class RunningGaussian:
         """
         x = as_vectors(vectors, self.dim)
         if self.count + len(x) > self.dim:
-            self._fold()
-            self._covariance.update(x)
+            self._folded().update(x)
         elif len(x) > 0:
             self._keep(x)
 
@@ -69,9 +61,8 @@ class RunningGaussian:
         if other.dim != self.dim:
             raise ValueError(f"cannot merge Gaussians of dim {self.dim} and {other.dim}")
         self.update(other._kept_rows())
-        if other._covariance.count:
-            self._fold()
-            self._covariance.merge(other._covariance)
+        if other._covariance is not None:
+            self._folded().merge(other._covariance)
 
     def gaussian(self, ddof: int = 1) -> Gaussian:
         """The mean and a factor of the covariance, whose sums of products are over count - ddof.
@@ -85,7 +76,7 @@ class RunningGaussian:
                 f"a covariance with ddof {ddof} needs at least {needed} vectors; "
                 f"there are {self.count}"
             )
-        if self._covariance.count:
+        if self._covariance is not None:
             return Gaussian(self._covariance.mean, factor_of(self._covariance.covariance(ddof)))
         mean, rest = centred(self._sorted_rows())
         return Gaussian(mean, rest / np.sqrt(self.count - ddof))
@@ -95,7 +86,7 @@ class RunningGaussian:
             "dim": self.dim,
             "count": self.count,
             "rows": self._sorted_rows(),
-            "covariance": self._covariance.to_state() if self._covariance.count else None,
+            "covariance": None if self._covariance is None else self._covariance.to_state(),
         }
 
     @classmethod
@@ -104,40 +95,36 @@ class RunningGaussian:
         read = StateReader(state, cls.__name__)
         running = cls(read.integer("dim", minimum=1))
         rows = read.floats("rows", (None, running.dim))
-        covariance = read.child_or_none("covariance")
-        if covariance is not None:
-            running._covariance = RunningCovariance.from_state(covariance)
+        stored = read.child_or_none("covariance")
+        covariance = None if stored is None else RunningCovariance.from_state(stored)
         count = read.integer("count", minimum=0)
-        seen = (len(rows), running._covariance.count)
+        in_covariance = 0 if covariance is None else covariance.count
         few = (count, 0) if count <= running.dim else (0, count)
-        if seen != few or running._covariance.dim != running.dim:
+        if (len(rows), in_covariance) != few or (covariance and covariance.dim != running.dim):
             raise ValueError(
-                f"state of {cls.__name__}: count is {count}, with {seen[0]} rows and a covariance "
-                f"of {seen[1]}"
+                f"state of {cls.__name__}: count is {count}, with {len(rows)} rows and a "
+                f"covariance of {in_covariance}"
             )
+        running._covariance = covariance if in_covariance else None
         running.update(rows)
         return running
 
     def _keep(self, x: Floats) -> None:
-        if self._rows is None:
-            self._rows = np.empty((self.dim, self.dim), np.float32)
-        if self._rows.dtype == np.float32 and narrowed(x).dtype != np.float32:
-            kept, self._rows = self._kept_rows(), np.empty((self.dim, self.dim))
-            self._rows[: len(kept)] = kept
         self._rows[self._kept : self._kept + len(x)] = x
         self._kept += len(x)
 
     def _kept_rows(self) -> Floats:
-        if self._rows is None:
-            return np.zeros((0, self.dim))
-        return self._rows[: self._kept].astype(np.float64)
+        return self._rows[: self._kept]
 
-    def _fold(self) -> None:
-        """Add the kept rows to the covariance, which takes their place."""
-        self._covariance.update(self._kept_rows())
-        self._rows, self._kept = None, 0
+    def _folded(self) -> RunningCovariance:
+        """The covariance; the kept rows are added to it, which takes their place."""
+        if self._covariance is None:
+            self._covariance = RunningCovariance(self.dim)
+            self._covariance.update(self._kept_rows())
+            self._rows, self._kept = np.zeros((0, self.dim)), 0
+        return self._covariance
 
     def _sorted_rows(self) -> Floats:
         """Shape (n, dim), in an order that does not tell in which they came."""
         rows = self._kept_rows()
-        return rows[np.lexsort(rows.T[::-1])] if len(rows) > 1 else rows
+        return rows[np.lexsort(rows.T[::-1])] if len(rows) else rows
