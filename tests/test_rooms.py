@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings": {"errors"},
     "condition": {"score", "errors"},
     "sources": {"frame", "pair", "errors", "closing", "memory"},
-    "inference": {"errors"},
+    "inference": {"errors", "memory"},
     "stages": {"inference", "cores", "closing"} | NOUNS,
     "stats": {"errors"},
     "metrics": {"stats"} | NOUNS,

@@ -137,13 +137,20 @@ def halve(image: Image) -> Image:
     Only whole windows count: the result has (n - 3) // 2 rows and columns, and its pixel (0, 0)
     lies on pixel (2, 2). Values are rounded down, as there.
     """
-    wide = image.astype(np.uint16)  # the weights add up to 256: 16 bits hold the sum
-    thin = _every_other_row(_every_other_row(wide).swapaxes(0, 1))
-    return (thin >> 8).astype(np.uint8).swapaxes(0, 1)
+    # Colour by colour, so that the innermost axis is a long one: numpy is slow along short ones.
+    planes = image.transpose(2, 0, 1).astype(np.uint16, order="C")  # the weights add up to 256
+    thin = _every_other(_every_other(planes, axis=1), axis=2)
+    return (thin >> 8).astype(np.uint8).transpose(1, 2, 0)
 
 
-def _every_other_row(values: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    count = (len(values) - 3) // 2
-    a, b, c, d, e = (values[first : first + 2 * count - 1 : 2] for first in range(5))
-    summed: NDArray[np.uint16] = a + e + 4 * (b + d) + 6 * c
-    return summed
+def _every_other(values: NDArray[np.uint16], axis: int) -> NDArray[np.uint16]:
+    values = np.moveaxis(values, axis, 0)
+    end = (len(values) - 3) // 2 * 2 - 1
+    a, b, c, d, e = (values[first : first + end : 2] for first in range(5))
+    summed: NDArray[np.uint16] = a + e
+    inner = b + d
+    inner *= 4  # in place: half of the time goes into fresh memory
+    summed += inner
+    np.multiply(c, 6, out=inner)
+    summed += inner
+    return np.moveaxis(summed, 0, axis)
