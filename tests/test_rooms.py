@@ -62,6 +62,7 @@ HOMES: dict[str, set[str]] = {
     "rich": {"cli", "report.to_terminal", "report.expression_table", "report.page"},
     "pyarrow": {"report.rows"},
     "prometheus_client": {"engine.live.serving"},
+    "threadpoolctl": {"cores"},
     "PIL": {"sources", "engine.covering"},
     "numpy": {
         "frame",

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Event
 from time import perf_counter
 
+from streamdeid.cores import one_blas_thread
 from streamdeid.engine.crowding import crowding_of
 from streamdeid.engine.events import OnProgress, Progress
 from streamdeid.engine.models import Models
@@ -34,6 +35,7 @@ from streamdeid.sources.joining import pair_frames
 from streamdeid.sources.source import Source, open_source
 
 
+@one_blas_thread()
 def evaluate(
     original: Video,
     deidentified: Video,

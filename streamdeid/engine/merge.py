@@ -8,6 +8,7 @@ from functools import reduce
 from itertools import pairwise
 from typing import Any, TypeAlias
 
+from streamdeid.cores import one_blas_thread
 from streamdeid.engine.accounts import Account, coverage_of
 from streamdeid.engine.branch import Branch
 from streamdeid.engine.checkpoint import read_run
@@ -22,6 +23,7 @@ from streamdeid.settings import Settings
 Named: TypeAlias = tuple[str, RunState]
 
 
+@one_blas_thread()
 def merge(paths: Sequence[str | os.PathLike[str]], settings: Settings | None = None) -> Report:
     """What a single run over all that these runs have seen would report.
 

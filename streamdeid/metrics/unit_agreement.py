@@ -117,7 +117,7 @@ class UnitAgreement(Batched[ExpressionReading]):
         enough = 2 * self._lags.pairs >= self._lags.count
         within = enough & (np.abs(lags) <= LAG_REACH_S + 1e-9)
         known = within & ~np.isnan(correlations[:, moving]).any(axis=1)
-        return lags[known], correlations[np.ix_(known, moving)].mean(axis=1)
+        return lags[known], correlations[np.ix_(known, moving)].mean(axis=1, dtype=np.float64)
 
     def to_state(self) -> State:
         return {

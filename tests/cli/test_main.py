@@ -11,7 +11,6 @@ import pytest
 import streamdeid
 from streamdeid.errors import InputError
 from tests.cli.conftest import Run, is_one_sentence
-from tests.conftest import RunPython
 
 COMMANDS = (
     [],
@@ -137,23 +136,6 @@ def test_a_standard_output_that_was_closed_costs_no_verdict(
     )
     assert result.returncode == 1, result.stderr
     assert "holds: it is 0" in result.stderr
-
-
-def test_the_command_gives_openblas_one_thread_unless_told_otherwise(run_python: RunPython) -> None:
-    for told, used in ((None, "1"), ("3", "3")):
-        result = run_python(f"""
-import os, sys
-os.environ.pop("OPENBLAS_NUM_THREADS", None)
-if {told!r}:
-    os.environ["OPENBLAS_NUM_THREADS"] = {told!r}
-sys.argv = ["streamdeid", "--version"]
-from streamdeid.__main__ import run
-try:
-    run()
-finally:
-    print(os.environ["OPENBLAS_NUM_THREADS"], "numpy" in sys.modules)
-""")
-        assert result.stdout.splitlines()[-1] == f"{used} False"
 
 
 def test_a_terminal_that_knows_few_characters_is_no_fault(

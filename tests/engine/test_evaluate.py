@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from streamdeid import Progress, Settings, evaluate
 from streamdeid.engine.covering import CoveredSource
@@ -206,6 +207,24 @@ def test_progress_tells_how_far_it_is_and_what_the_figures_are(carphone: list[Im
     assert last.duration_s == pytest.approx(FRAMES * 3 / 25)
     assert last.left_s is None or last.left_s >= 0
     assert any(score.name == "identity.distance_between_sides" for score in last.scores)
+
+
+def blas_threads() -> int:
+    return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+
+
+def test_blas_computes_in_one_thread_until_the_evaluation_ends(carphone: list[Image]) -> None:
+    seen: set[int] = set()
+
+    class Asks(ArraySource):
+        def __next__(self) -> Frame:
+            seen.add(blas_threads())
+            return super().__next__()
+
+    with threadpool_limits(limits=2, user_api="blas"):
+        evaluate(Asks(carphone, frame_rate=25), source(carphone), identity())
+        assert blas_threads() == 2
+    assert seen == {1}
 
 
 def test_the_same_file_twice_is_worth_a_note(carphone_file: Path) -> None:

@@ -11,6 +11,7 @@ from threading import Event
 from time import perf_counter
 from typing import Any, Final, TypeAlias
 
+from streamdeid.cores import one_blas_thread
 from streamdeid.engine.accounts import Account
 from streamdeid.engine.branch import Branch
 from streamdeid.engine.checkpoint import read_run
@@ -82,6 +83,7 @@ class Listeners:
     on_event: Callable[[Happening], None] = lambda event: None  # noqa: ARG005
 
 
+@one_blas_thread()
 def watch(
     original: Video,
     deidentified: Video,
