@@ -112,12 +112,12 @@ class UnitAgreement(Batched[ExpressionReading]):
         moving = ~np.isnan(correlations).all(axis=0)
         if not moving.any():
             raise NotEnoughSamples("no action unit moves on both sides")
-        lags = self._lags.lags * (self._step_s / self._steps)
+        lags = self._lags.lags.astype(np.float64) * (self._step_s / self._steps)
         # A few pairs at the ends of a short video correlate as they like.
         enough = 2 * self._lags.pairs >= self._lags.count
         within = enough & (np.abs(lags) <= LAG_REACH_S + 1e-9)
         known = within & ~np.isnan(correlations[:, moving]).any(axis=1)
-        return lags[known], correlations[np.ix_(known, moving)].mean(axis=1, dtype=np.float64)
+        return lags[known], correlations[np.ix_(known, moving)].mean(axis=1)
 
     def to_state(self) -> State:
         return {
