@@ -189,21 +189,23 @@ class _Writer:
         frames = [self.slice(buffer, at, at - 5 if at < 5 else _END, 4) for at in range(6)]
         mixed = self.graph.node("Reshape", self.concat(*frames), self.whole(6, -1))
         mixed = self.graph.node("MatMul", self.graph.constant(_BT), mixed)
-        mixed = self.graph.node("Reshape", mixed, self.whole(-1, inputs, side, side))
+        # Not cut by Split, which before ONNX Runtime 1.32 refuses what has no frames.
+        rows = [self.slice(mixed, at, at + 1) for at in range(6)]
+        shape = self.whole(-1, inputs, side, side)
         taps = kernel.transpose(2, 0, 1, 3, 4).reshape(3, -1)
         kernels = self.graph.node("MatMul", self.graph.constant(_G), self.graph.constant(taps))
         products = [
             self.graph.node(
                 "Conv",
-                one,
+                self.graph.node("Reshape", row, shape),
                 self.graph.node("Reshape", weights, self.whole(outputs, inputs, 3, 3)),
                 # Column 1 of AT is all ones: a bias there reaches each output once.
                 *([self.graph.constant(bias)] if at == 1 else []),
                 kernel_shape=[3, 3],
                 pads=[1] * 4,
             )
-            for at, (one, weights) in enumerate(
-                zip(self.graph.split(mixed, 6), self.graph.split(kernels, 6), strict=True)
+            for at, (row, weights) in enumerate(
+                zip(rows, self.graph.split(kernels, 6), strict=True)
             )
         ]
         y = self.graph.node("Reshape", self.concat(*products), self.whole(6, -1))
