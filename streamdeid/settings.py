@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from numbers import Real
+from operator import index
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, SupportsIndex, TypeAlias, TypeVar
 
 from streamdeid.errors import SettingsError
 
@@ -151,8 +153,9 @@ class Settings:
         self._check_au_source()
         for name in ("confirm_every", "search_every", "quality_every"):
             if getattr(self, name) < 1:
-                flag = "--" + name.replace("_", "-")
-                raise SettingsError(f"{flag} is {getattr(self, name)}: it must be 1 or more.")
+                raise SettingsError(
+                    f"{_flag(name)} is {getattr(self, name)}: it must be 1 or more."
+                )
         if self.provider not in PROVIDERS:
             raise SettingsError(
                 f"--provider is {self.provider!r}: it must be one of {', '.join(PROVIDERS)}."
@@ -177,12 +180,20 @@ class Settings:
 
     def _normalise(self) -> None:
         """Keep what was given in the types that `Takes` promises."""
-        kept: dict[str, Any] = {"metrics": _all_of(self.metrics, str)}
+        kept: dict[str, Any] = {"metrics": _all_of("metrics", self.metrics)}
         for name in ("source_images", "target_images"):
-            kept[name] = tuple(map(Path, _all_of(getattr(self, name), str | os.PathLike)))
+            kept[name] = tuple(map(Path, _all_of(name, getattr(self, name), os.PathLike)))
         for name in ("models_dir", "timeline"):
             path = getattr(self, name)
-            kept[name] = None if path is None else Path(path)
+            kept[name] = None if path is None else Path(_text(name, path))
+        for name in ("detector", "landmarks", "embedder"):
+            kept[name] = _text(name, getattr(self, name))
+        for name in ("seed", "confirm_every", "search_every", "quality_every"):
+            kept[name] = _whole(name, getattr(self, name))
+        kept["openface"] = None if self.openface is None else _text("openface", self.openface)
+        kept["frames"] = None if self.frames is None else _whole("frames", self.frames)
+        kept["face"] = self.face if isinstance(self.face, str) else _whole("face", self.face)
+        kept["threshold"] = self.threshold and _number("threshold", self.threshold)
         kept["offset_s"] = _seconds(self.offset_s)
         for name, value in kept.items():
             object.__setattr__(self, name, value)
@@ -219,7 +230,12 @@ def expand_images(paths: tuple[Path, ...], flag: str) -> tuple[Path, ...]:
 def _pictures(path: Path, flag: str) -> list[Path]:
     if not stat.S_ISDIR(path.stat().st_mode):
         return [path]
-    found = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    # Hidden ones are no pictures: macOS puts a ._a.png beside each a.png.
+    found = sorted(
+        p
+        for p in path.iterdir()
+        if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".") and p.is_file()
+    )
     if not found:
         raise SettingsError(
             f"{flag}: the folder {path} holds no picture ({', '.join(sorted(IMAGE_SUFFIXES))})."
@@ -227,9 +243,39 @@ def _pictures(path: Path, flag: str) -> list[Path]:
     return found
 
 
-def _all_of(given: Any, one: Any) -> tuple[Any, ...]:
-    """A single value and a sequence of values alike as a tuple."""
-    return (given,) if isinstance(given, one) else tuple(given)
+def _all_of(name: str, given: Any, *more: type) -> tuple[Any, ...]:
+    """A single text, or what else it may be, and a sequence of them alike as a tuple."""
+    values = (given,) if isinstance(given, (str, *more)) else given
+    if not isinstance(values, Iterable):
+        raise SettingsError(f"{_flag(name)} is {given!r}: it must be text, or several texts.")
+    values = tuple(values)
+    if not all(isinstance(value, (str, *more)) for value in values):
+        raise SettingsError(f"{_flag(name)} is {given!r}: each of it must be text.")
+    return values
+
+
+def _text(name: str, given: Any) -> str:
+    """Text, also as a path."""
+    if isinstance(given, str | os.PathLike) and isinstance(os.fspath(given), str):
+        return str(os.fspath(given))
+    raise SettingsError(f"{_flag(name)} is {given!r}: it must be text.")
+
+
+def _whole(name: str, given: Any) -> int:
+    """A Python integer, also of numpy's."""
+    if isinstance(given, SupportsIndex) and not isinstance(given, bool):
+        return index(given)
+    raise SettingsError(f"{_flag(name)} is {given!r}: it must be a whole number.")
+
+
+def _number(name: str, given: Any) -> float:
+    if isinstance(given, bool) or not isinstance(given, Real):
+        raise SettingsError(f"{_flag(name)} is {given!r}: it must be a number.")
+    return float(given)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.removesuffix("_s").replace("images", "image").replace("_", "-")
 
 
 def _seconds(given: Any) -> Fraction | Literal["auto"]:

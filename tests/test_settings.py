@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from streamdeid.errors import SettingsError
@@ -58,12 +60,41 @@ def test_settings_that_were_kept_are_taken_again() -> None:
         ({"metrics": "sharpness"}, "--metrics is 'sharpness'"),
         ({"metrics": ()}, "--metrics is ''"),
         ({"timeline": "rows.txt"}, "--timeline is rows.txt"),
+        ({"timeline": b"rows.csv"}, "--timeline is b'rows.csv'"),
+        ({"frames": 2.5}, "--frames is 2.5"),
+        ({"frames": True}, "--frames is True"),
+        ({"frames": "3"}, "--frames is '3'"),
+        ({"face": 2.0}, "--face is 2.0"),
+        ({"seed": None}, "--seed is None"),
+        ({"confirm_every": 1.5}, "--confirm-every is 1.5"),
+        ({"openface": 5}, "--openface is 5"),
+        ({"threshold": "0.5"}, "--threshold is '0.5'"),
+        ({"source_images": None}, "--source-image is None"),
+        ({"source_images": [b"anna.jpg"]}, "--source-image is [b'anna.jpg']"),
+        ({"detector": None}, "--detector is None"),
+        ({"metrics": 5}, "--metrics is 5"),
+        ({"models_dir": 5}, "--models-dir is 5"),
     ],
 )
 def test_what_makes_no_sense_is_refused(choice: dict[str, Any], named: str) -> None:
     with pytest.raises(SettingsError) as refused:
         Settings(**choice)
     assert str(refused.value).startswith(named)
+
+
+def test_numbers_of_numpy_are_kept_as_pythons() -> None:
+    settings = Settings(
+        frames=np.int64(3), seed=np.int64(4), face=np.int64(1), threshold=np.float32(0.5)
+    )
+    assert json.dumps(settings.to_record())
+    assert (settings.frames, settings.seed, settings.face, settings.threshold) == (3, 4, 1, 0.5)
+
+
+def test_what_a_folder_hides_is_no_picture(tmp_path: Path) -> None:
+    for name in ("a.png", "._a.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "more.png").mkdir()
+    assert expand_images((tmp_path,), "--source-image") == (tmp_path / "a.png",)
 
 
 @pytest.mark.parametrize("name", ["a" * 300, "nobody.jpg", "nul\0.jpg"])
