@@ -53,6 +53,12 @@ class FileSource(Closing):
             self._decoded = self._decode()
             self._frames = self._make_frames()
             self._first = next(self._frames, None)
+            if self._first is None and self._lost:
+                raise SourceError(
+                    f"{self._name} holds frames that FFmpeg cannot convert to RGB (pixel format "
+                    f"{stream.codec_context.pix_fmt}, color space "
+                    f"{int(stream.codec_context.colorspace)} of H.273); convert it to BT.709."
+                )
             if self._first is None:
                 raise SourceError(
                     f"{self._name} opens as a video, but not one frame of it can be decoded; "

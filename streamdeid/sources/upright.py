@@ -158,6 +158,8 @@ def _graph(frame: av.VideoFrame, turn: str, size: tuple[int, int], *, deinterlac
     texts += turn.split(",") if turn else []
     # Bicubic: 9 ms instead of 5 at 1396x720.
     texts += ["scale={}:{}:flags=bilinear".format(*size), "format=rgb24"]
+    if frame.format.name == "rgb24":
+        texts.append("copy")  # what passes through may be upside down, its rows from last to first
     graph = Graph()
     graph.threads = 1
     source = graph.add_buffer(

@@ -12,6 +12,7 @@ import pytest
 from av.video.reformatter import Colorspace
 from numpy.typing import NDArray
 
+from streamdeid.errors import SourceError
 from streamdeid.frame import Frame
 from streamdeid.sources.file import FileSource
 from tests.videos import numbered_image, numbered_images, write_video
@@ -60,6 +61,29 @@ def test_the_display_matrix_is_applied(tmp_path: Path, name: str) -> None:
     assert (source.info.height, source.info.width) == turn(plain[0].image).shape[:2]
     if rotation is not None:
         assert source.info.rotation_deg == rotation
+
+
+def test_rgb_that_is_stored_upside_down_is_read_upright(tmp_path: Path) -> None:
+    """Nothing need be converted, so the filters hand on what they got, rows from last to first."""
+    (a, b, c, d), turn, _ = TURNS["flipped"]
+    (frame,), _ = _read(
+        write_video(
+            tmp_path / "x.mov",
+            numbered_images(1),
+            codec="png",
+            pixel_format="rgb24",
+            display_matrix=(a, b, 0, c, d, 0, 0, 0, LAST),
+        )
+    )
+    (expected,) = numbered_images(1)
+    np.testing.assert_array_equal(frame.image, turn(expected))
+
+
+def test_colours_that_ffmpeg_cannot_convert_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.mp4"
+    write_video(path, numbered_images(3), options={"x264-params": "colormatrix=YCgCo"})
+    with pytest.raises(SourceError, match=r"x\.mp4 .*cannot convert to RGB.*yuv420p.*space 8"):
+        FileSource(path)
 
 
 @pytest.mark.parametrize(
