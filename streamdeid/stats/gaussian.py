@@ -60,9 +60,10 @@ class RunningGaussian:
         """Add all that `other` has seen; `other` stays as it was."""
         if other.dim != self.dim:
             raise ValueError(f"cannot merge Gaussians of dim {self.dim} and {other.dim}")
-        self.update(other._kept_rows())
-        if other._covariance is not None:
-            self._folded().merge(other._covariance)
+        rows, covariance = other._kept_rows(), other._covariance
+        self.update(rows)
+        if covariance is not None:
+            self._folded().merge(covariance)
 
     def gaussian(self, ddof: int = 1) -> Gaussian:
         """The mean and a factor of the covariance, whose sums of products are over count - ddof.
@@ -105,7 +106,9 @@ class RunningGaussian:
                 f"state of {cls.__name__}: count is {count}, with {len(rows)} rows and a "
                 f"covariance of {in_covariance}"
             )
-        running._covariance = covariance if in_covariance else None
+        if in_covariance:
+            running._folded()
+            running._covariance = covariance
         running.update(rows)
         return running
 
