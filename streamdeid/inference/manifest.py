@@ -8,11 +8,13 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 from streamdeid.errors import ModelError
 
 MANIFEST = "manifest.toml"
+
+_Record = TypeVar("_Record")
 
 Task: TypeAlias = Literal["detector", "landmarks", "blendshapes", "embedder", "alignment", "motion"]
 TASKS: tuple[Task, ...] = get_args(Task)
@@ -128,8 +130,8 @@ class ModelSpec:
         """The first input: the image."""
         return self.inputs[0]
 
-    def verify(self) -> None:
-        """Check the model file against the manifest, without having it all in memory.
+    def read(self) -> bytes:
+        """The model file's bytes, whose hash has been checked.
 
         Raises:
             ModelError: it is missing, or is not the one that the manifest describes.
@@ -142,12 +144,21 @@ class ModelSpec:
             if status.st_size != self.size:
                 sizes = f"has {status.st_size} bytes, but the manifest says {self.size}"
                 raise self._refusal(sizes)
-            with self.path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            content = self.path.read_bytes()
         except OSError as error:
             raise self._refusal(f"cannot be read ({error.strerror})") from error
+        found = hashlib.sha256(content).hexdigest()
         if found != self.sha256:
             raise self._refusal(f"has sha256 {found}, but the manifest says {self.sha256}")
+        return content
+
+    def verify(self) -> None:
+        """Check the model file against the manifest.
+
+        Raises:
+            ModelError: as `read` does.
+        """
+        self.read()
 
     def _refusal(self, why: str) -> ModelError:
         return ModelError(f"model {self.name}: {self.path} {why}. {_CURE}")
@@ -192,6 +203,8 @@ class Manifest:
             raise ModelError(f"{path} is not readable TOML: {error}.") from error
         try:
             models = {entry["name"]: _model(folder, entry) for entry in record["model"]}
+            if not models:
+                raise ValueError("it names no model")
             return cls(folder, models, record["defaults"])
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
@@ -246,15 +259,29 @@ def _model(folder: Path, entry: Mapping[str, Any]) -> ModelSpec:
     embedding = fields.pop("embedding", None)
     if fields["task"] not in TASKS:
         raise ValueError(f"model {fields['name']} has the unknown task {fields['task']!r}")
-    return ModelSpec(
+    return _typed(
+        ModelSpec,
         path=folder / file,
         licence_file=folder / licence_file,
-        origin=Origin(**fields.pop("origin")),
-        inputs=tuple(InputSpec(**_tuples(record)) for record in fields.pop("inputs")),
-        outputs=tuple(OutputSpec(**_tuples(record)) for record in fields.pop("outputs")),
-        embedding=EmbeddingSpec(**_tuples(embedding)) if embedding else None,
+        origin=_typed(Origin, **fields.pop("origin")),
+        inputs=tuple(_typed(InputSpec, **_tuples(record)) for record in fields.pop("inputs")),
+        outputs=tuple(_typed(OutputSpec, **_tuples(record)) for record in fields.pop("outputs")),
+        embedding=_typed(EmbeddingSpec, **_tuples(embedding)) if embedding else None,
         **fields,
     )
+
+
+def _typed(kind: type[_Record], /, **values: Any) -> _Record:
+    """The record with these values, whose numbers are numbers, texts texts, and tuples tuples."""
+    made = kind(**values)
+    for name, hint in get_type_hints(kind).items():
+        wanted = get_origin(hint) or hint
+        value = getattr(made, name)
+        if wanted is float and isinstance(value, int):
+            continue
+        if wanted in (int, float, str, tuple) and not isinstance(value, wanted):
+            raise TypeError(f"{name} is {value!r}, and must be {wanted.__name__}")
+    return made
 
 
 def _tuples(value: Any) -> Any:

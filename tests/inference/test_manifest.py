@@ -165,8 +165,15 @@ def test_a_folder_without_manifest_is_refused(tmp_path: Path) -> None:
         ENTRY.replace("size = 4", 'weight = "heavy"'),
         ENTRY.replace('file = "tiny.onnx"', ""),
         ENTRY.replace('package = "somewhere"', ""),
+        ENTRY.replace("size = 4", 'size = "abc"'),
+        ENTRY.replace('name = "tiny"', "name = 7"),
+        ENTRY.replace("shape = [1, 4]", "shape = 7"),
+        "model = []\n[defaults]",
     ],
-    ids=["no TOML", "no models", "unknown task", "unknown key", "no file", "no package"],
+    ids=[
+        *("no TOML", "no models", "unknown task", "unknown key", "no file", "no package"),
+        *("size is text", "name is a number", "shape is a number", "an empty list"),
+    ],
 )
 def test_a_manifest_with_a_mistake_is_refused(folder: Path, text: str) -> None:
     (folder / MANIFEST).write_text(text, encoding="utf-8")
