@@ -10,9 +10,9 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from threading import BoundedSemaphore, local
+from threading import BoundedSemaphore, Lock, Semaphore, local
 from types import TracebackType
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from threadpoolctl import threadpool_limits
 
@@ -28,12 +28,17 @@ class Cores(AbstractContextManager[None]):
     """
 
     def __init__(self, count: int) -> None:
-        self._free = BoundedSemaphore(count)
+        self._count = count
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew, with all turns free: in a forked process, which has no other threads."""
+        self._free = BoundedSemaphore(self._count)
         self._mine = local()
         # Threads are made when they are first needed, and wait idle when they are not. Whoever asks
         # holds a turn, so there is one fewer: with more, one is made for a turn that is free a
         # moment before the thread that had it.
-        self._aside = ThreadPoolExecutor(max(count - 1, 1), "aside")
+        self._aside = ThreadPoolExecutor(max(self._count - 1, 1), "aside")
 
     def __enter__(self) -> None:
         self._free.acquire()
@@ -80,6 +85,20 @@ class Cores(AbstractContextManager[None]):
                 theirs = aside.result()
         return theirs, ours
 
+    @contextmanager
+    def few(self, permits: Semaphore) -> Iterator[None]:
+        """Take one of `permits`, for work of which only so much may go on at the same time.
+
+        Who waits for one lends its turn at computing to others.
+        """
+        if not permits.acquire(blocking=False):
+            with self.waiting():
+                permits.acquire()
+        try:
+            yield
+        finally:
+            permits.release()
+
     def _on_its_turn(self, work: Callable[[], A]) -> A:
         self._mine.turn = self._mine.aside = True
         try:
@@ -93,10 +112,30 @@ def one_blas_thread() -> Iterator[None]:
     """Let numpy's products and factorings be computed by the thread that asks for them.
 
     OpenBLAS waits for its own threads by spinning: where lanes hold the cores, as here, a Fréchet
-    distance took 24 to 37 s with them, and 1 s without. Concerns the whole process until it ends.
+    distance took 24 to 37 s with them, and 1 s without. Concerns the whole process, until the last
+    of those who have entered leaves.
     """
-    with threadpool_limits(limits=1, user_api="blas"):
+    with _BLAS.lock:
+        if _BLAS.users == 0:
+            _BLAS.limits = threadpool_limits(limits=1, user_api="blas")
+        _BLAS.users += 1
+    try:
         yield
+    finally:
+        with _BLAS.lock:
+            _BLAS.users -= 1
+            if _BLAS.users == 0:
+                _BLAS.limits.restore_original_limits()
+
+
+class _Blas:
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.users = 0
+        self.limits: Any = None
+
+
+_BLAS: Final = _Blas()
 
 
 def usable_cores() -> int:
@@ -108,3 +147,6 @@ def usable_cores() -> int:
 
 CORES: Final = Cores(usable_cores())
 """Those of this machine, shared by whatever runs in this process."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=CORES.renew)

@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np  # noqa: F401  its BLAS is what is asked for
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from streamdeid.cores import Cores, usable_cores
+from streamdeid.cores import Cores, one_blas_thread, usable_cores
 
 
 class Crowd:
@@ -144,6 +146,46 @@ def test_who_holds_no_turn_may_wait_all_the_same() -> None:
         pass
     with cores:
         pass
+
+
+def test_few_are_inside_and_who_waits_lends_the_turn() -> None:
+    cores, permits, crowd = Cores(2), threading.Semaphore(1), Crowd()
+    lent = threading.Event()
+
+    def work() -> None:
+        with cores, cores.few(permits):
+            crowd.work()
+
+    in_threads(6, work)
+    assert crowd.most == 1
+
+    def other() -> None:
+        with cores:
+            lent.set()
+
+    with cores, cores.few(permits):
+        waiter, third = threading.Thread(target=work), threading.Thread(target=other)
+        waiter.start()
+        third.start()
+        assert lent.wait(5)
+    waiter.join(5)
+    third.join(5)
+
+
+def blas_threads() -> int:
+    return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+
+
+def test_blas_has_its_threads_again_when_the_last_has_left() -> None:
+    with threadpool_limits(limits=2, user_api="blas"):
+        one, other = one_blas_thread(), one_blas_thread()
+        one.__enter__()
+        other.__enter__()
+        assert blas_threads() == 1
+        one.__exit__(None, None, None)
+        assert blas_threads() == 1
+        other.__exit__(None, None, None)
+        assert blas_threads() == 2
 
 
 def test_there_is_a_core() -> None:

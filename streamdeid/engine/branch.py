@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Any, Final, Generic, TypeVar
 
 from streamdeid.engine.windows import Panes, merged
+from streamdeid.metrics.batched import Batched
 from streamdeid.metrics.metric import Metric
 from streamdeid.report.timeline import Timeline
 from streamdeid.score import Score
@@ -59,6 +60,10 @@ class Branch(Generic[In, Out]):
         held = iter(self.stage.flush())
         while seen := self._observe(lambda: islice(held, _HANDFUL)):
             yield seen
+        with self._lock:
+            for metric in self.metrics:
+                if isinstance(metric, Batched):
+                    metric.settle()  # nothing more comes: figures need no settled copy any more
 
     def scores(self, *, live: bool = False) -> list[Score]:
         """What the metrics say now; may be asked from any thread.

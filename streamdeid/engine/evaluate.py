@@ -136,11 +136,11 @@ def evaluate(
             performance=run.performance(),
             notes=(
                 *notes,
-                *faults,
-                *run.notes,
                 *pairs.notes,
                 *sources.original.notes,
                 *sources.deidentified.notes,
+                *faults,
+                *run.notes,  # the last one says why it ended, if it did so early
             ),
         )
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from threading import Semaphore
+from typing import Any, Final, TypeAlias, TypeVar
 
+from streamdeid.cores import CORES
 from streamdeid.errors import ModelError, SettingsError
 from streamdeid.inference.insightface import BROUGHT, InsightFaceDetector, InsightFaceEmbedder
 from streamdeid.inference.manifest import Manifest
@@ -21,8 +25,8 @@ _DETECTORS: Final[Mapping[str, Callable[[Session], Detector]]] = {
     "blazeface": BlazeFace,
     "centerface": CenterFace,
 }
-# These metrics run I3D a second and third time, on both sides.
-_MORE_I3D: Final = frozenset({"fvd", "fsmetric"})
+Turn: TypeAlias = Callable[[], AbstractContextManager[Any]]
+_RUN_I3D: Final = frozenset({"realism", "fvd", "fsmetric"})
 _OTHERS: Final = {
     "detector": ("auto", f"or {BROUGHT}PATH"),
     "embedder": (f"or {BROUGHT}PATH",),
@@ -47,6 +51,11 @@ class Models:
         self._settings = settings
         self._manifest = Manifest.load(settings.resolved_models_dir())
         self._sessions: dict[str, Session] = {}
+        # A call of I3D takes 100 MiB, one of the thorough detector 60, and what calls at the same
+        # time take is kept for good, even if that happens once an hour. So there is one at a time,
+        # or two where I3D runs once over each side, and would hold up the rest.
+        two = len(_RUN_I3D.intersection(settings.metrics)) == 1
+        self._large: Turn = partial(CORES.few, Semaphore(2 if two else 1))
         self._brought: dict[str, InsightFaceDetector | InsightFaceEmbedder] = {}
 
     def detectors(self) -> tuple[Detector, Detector | None]:
@@ -83,13 +92,8 @@ class Models:
         raise ModelError(f"the manifest names an alignment {rule!r} that nobody knows.")
 
     def motion(self) -> Session:
-        """I3D, a network that takes a video in pieces.
-
-        One call at once holds 170 MiB, and six would be made: so a run with all metrics stays below
-        900 MiB at 640x480. With its two calls alone it may take both cores.
-        """
-        at_once = 1 if _MORE_I3D.intersection(self._settings.metrics) else 2
-        return self._session(self._manifest.default("motion").name, "motion", at_once)
+        """I3D, a network that takes a video in pieces."""
+        return self._session(self._manifest.default("motion").name, "motion", self._large)
 
     def records(self) -> tuple[dict[str, Any], ...]:
         """What the report says of the models that were loaded."""
@@ -109,8 +113,7 @@ class Models:
     def _detector(self, name: str) -> Detector:
         if name.startswith(BROUGHT):
             return BroughtDetector(self._bring(name, InsightFaceDetector))
-        # Now and then both sides look at once: what that takes of memory would be kept for good.
-        session = self._session(name, "detector", at_once=1)
+        session = self._session(name, "detector", self._large)
         kind = session.spec.kind
         if kind not in _DETECTORS:
             raise ModelError(
@@ -126,7 +129,7 @@ class Models:
             model = self._brought[name] = kind(path, self._settings.provider)
         return model
 
-    def _session(self, name: str, task: str, at_once: int | None = None) -> Session:
+    def _session(self, name: str, task: str, turn: Turn = nullcontext) -> Session:
         if name not in self._sessions:
             if name not in self._manifest.names(task):
                 raise SettingsError(
@@ -134,7 +137,7 @@ class Models:
                     f"{', '.join((*self._manifest.names(task), *_OTHERS.get(task, ())))}."
                 )
             self._sessions[name] = Session(
-                self._manifest.spec(name), self._settings.provider, at_once=at_once
+                self._manifest.spec(name), self._settings.provider, turn=turn
             )
         return self._sessions[name]
 

@@ -88,7 +88,12 @@ def share_one_arena() -> None:
     onnxruntime = load_runtime()
     kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
     memory = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
-    onnxruntime.create_and_register_allocator(memory, None)
+    try:
+        onnxruntime.create_and_register_allocator(memory, None)
+    except RuntimeError as error:
+        # Before 1.23; by another thread, or by the program that we are a part of.
+        if "already been registered" not in str(error):
+            raise
 
 
 def _distributions() -> tuple[tuple[str, str], ...]:

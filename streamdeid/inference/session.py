@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from threading import BoundedSemaphore
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -53,7 +53,7 @@ class Session:
         spec: ModelSpec,
         provider: ProviderChoice = "cpu",
         threads: int = 1,
-        at_once: int | None = None,
+        turn: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         """Check the model file's hash and load it.
 
@@ -61,8 +61,8 @@ class Session:
             spec: from the manifest.
             provider: "auto" takes CUDA where it starts, else the CPU.
             threads: that one call may compute in, at least 1.
-            at_once: calls that compute at the same time, while others wait; None: all. A large
-                model keeps the memory of a call, once for each that it ever did at once.
+            turn: what each call enters while it computes, so that others may have to wait: the
+                runtime keeps the memory of as many calls as there ever were at the same time.
 
         Raises:
             ModelError: the file is missing, changed, or not readable as this model.
@@ -72,11 +72,10 @@ class Session:
         if provider not in get_args(ProviderChoice):
             raise ValueError(f"provider {provider!r} is none of {get_args(ProviderChoice)}")
         self.spec = spec
-        spec.verify()
-        self._session, self.provider = _open(spec, provider, threads)
+        self._session, self.provider = _open(spec, spec.read(), provider, threads)
         # Optimising a graph needs several times its size for a moment: I3D leaves 210 MiB unused.
         give_back()
-        self._turn = nullcontext() if at_once is None else BoundedSemaphore(at_once)
+        self._turn = turn
         self._outputs = [output.name for output in spec.outputs]
         self._states = {
             value.name.removeprefix(_STATE): tuple(value.shape[1:])
@@ -119,7 +118,7 @@ class Session:
 
     def _run(self, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
         try:
-            with self._turn:
+            with self._turn():
                 return tuple(self._session.run(outputs, inputs))
         except Exception as error:
             # ONNX Runtime's exceptions share no base class of their own.
@@ -148,19 +147,28 @@ class Session:
                 )
 
 
-def _open(spec: ModelSpec, choice: ProviderChoice, threads: int) -> tuple[Any, Provider]:
-    """ONNX Runtime's session of a model, and the provider that it got."""
+def _open(
+    spec: ModelSpec, content: bytes, choice: ProviderChoice, threads: int
+) -> tuple[Any, Provider]:
+    """ONNX Runtime's session of a model, and the provider that it got.
+
+    Of the bytes whose hash was checked, not of the path: there another file might be by now, and
+    an ONNX file may name others that hold its weights.
+    """
     onnxruntime = load_runtime()
     arguments = session_arguments(choice, threads)
     try:
-        # By its path: of a model given as bytes, ONNX Runtime keeps the bytes, too.
-        session = onnxruntime.InferenceSession(str(spec.path), **arguments)
+        session = onnxruntime.InferenceSession(content, **arguments)
     except Exception as error:
         # ONNX Runtime's exceptions share no base class of their own.
         raise ModelError(
             f"model {spec.name}: ONNX Runtime {onnxruntime.__version__} cannot load "
             f"{spec.path}: {error}"
         ) from error
+    # ONNX Runtime keeps the bytes, to load them again for another provider if this one fails. What
+    # a report says of the provider is to be true; and they are 80 MiB of all models together.
+    session.disable_fallback()
+    session._model_bytes = None
     return session, provider_of(session, choice)
 
 

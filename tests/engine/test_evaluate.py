@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +228,28 @@ def test_blas_computes_in_one_thread_until_the_evaluation_ends(carphone: list[Im
         evaluate(Asks(carphone, frame_rate=25), source(carphone), identity())
         assert blas_threads() == 2
     assert seen == {1}
+
+
+def distance(images: list[Image]) -> float | None:
+    report = evaluate(source(images), source(images), identity())
+    return report["identity.distance_between_sides"].value
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it knows no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_process_evaluates_too(carphone: list[Image]) -> None:
+    assert distance(carphone) == 0.0
+    pool = ProcessPoolExecutor(1, mp_context=get_context("fork"))
+    with pool:
+        assert pool.submit(distance, carphone).result(timeout=60) == 0.0
+
+
+def test_the_last_note_says_why_a_run_broke_off(carphone: list[Image]) -> None:
+    damaged = source(carphone)
+    damaged.notes = ["it has damaged data."]
+    report = evaluate(damaged, Breaks(carphone, 3, OSError("gone")), identity())
+    assert "it has damaged data." in report.notes
+    assert "gone" in report.notes[-1]
 
 
 def test_the_same_file_twice_is_worth_a_note(carphone_file: Path) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from streamdeid.errors import ModelError, RuntimeMissingError
 from streamdeid.inference.manifest import Manifest, OutputSpec
+from streamdeid.inference.runtime import share_one_arena
 from streamdeid.inference.session import Session, States, provider_of
 from tests.inference import pictures
 
@@ -80,14 +84,42 @@ def test_an_input_of_another_name_is_answered_with_the_right_one(manifest: Manif
 
 def test_a_file_that_is_no_model_is_refused(manifest: Manifest) -> None:
     text = manifest.spec("blazeface").licence_file
-    import hashlib
-
     content = text.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     blazeface = manifest.spec("blazeface")
     spec = dataclasses.replace(blazeface, path=text, sha256=digest, size=len(content))
     with pytest.raises(ModelError, match=r"blazeface: ONNX Runtime .* cannot load"):
         Session(spec)
+
+
+def test_weights_in_another_file_are_refused(manifest: Manifest, tmp_path: Path) -> None:
+    """Their hash is in no manifest."""
+    blazeface = manifest.spec("blazeface")
+    path = tmp_path / "blazeface.onnx"
+    model = onnx.load(blazeface.path)
+    onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    spec = dataclasses.replace(blazeface, path=path, sha256=digest, size=len(content))
+    with pytest.raises(ModelError, match=r"blazeface: ONNX Runtime .* cannot load"):
+        Session(spec)
+
+
+def test_no_session_holds_the_bytes_of_its_file(manifest: Manifest) -> None:
+    session = Session(manifest.spec("landmarks"))
+    held = [value for value in vars(session._session).values() if isinstance(value, bytes)]
+    assert sum(map(len, held)) < 1000
+
+
+def test_an_arena_that_is_there_already_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ONNX Runtime before 1.23 says it, where the program around us has registered one."""
+    import onnxruntime
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("An allocator for this device has already been registered for sharing.")
+
+    monkeypatch.setattr(onnxruntime, "create_and_register_allocator", refuse)
+    share_one_arena.__wrapped__()
 
 
 def test_a_manifest_that_names_other_outputs_than_the_graph_is_refused(manifest: Manifest) -> None:
