@@ -55,7 +55,8 @@ class Uprighter:
     given back one by one, 2.6 MiB each at 1280x720, fray the heap, which grows for many minutes.
 
     Attributes:
-        rotation_deg: counter-clockwise rotation of the first frame: 0, 90, 180, 270.
+        rotation_deg: counter-clockwise rotation of the first frame: 0, 90, 180, 270; 0 of one that
+            is mirrored.
         resized: images that were scaled because the video had changed its size.
     """
 
@@ -84,7 +85,7 @@ class Uprighter:
             yield from self.rest()
             turn = _turn(frame)
             self._size = self._size or self._square(frame, turn)
-            if self._layout is None and turn:
+            if self._layout is None and turn in _TURNS.values():
                 self.rotation_deg = round(frame.rotation / 90) * 90 % 360
             self._resizing = self._square(frame, turn) != self._size
             self._graph = _graph(frame, turn, self._size, deinterlace=self._interlaced)
