@@ -22,8 +22,8 @@ _PRESENT = 0.5
 # A detector confirms a track if its box overlaps the landmarks' by at least this (IoU). The two
 # frame a face differently: on true faces the overlap is 0.5 to 0.9.
 _CONFIRMS = 0.25
-# Frame pairs. Not the first: of memory that it takes alone, the other models then take parts, and it
-# must take more when it is next needed, 6 MiB of 250.
+# Frame pairs. Not the first: of what it takes while alone, the other models then take parts, and it
+# takes 6 MiB more when it is next needed.
 _WARM_AFTER = 20
 
 
