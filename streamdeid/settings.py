@@ -193,7 +193,8 @@ class Settings:
         kept["openface"] = None if self.openface is None else _text("openface", self.openface)
         kept["frames"] = None if self.frames is None else _whole("frames", self.frames)
         kept["face"] = self.face if isinstance(self.face, str) else _whole("face", self.face)
-        kept["threshold"] = self.threshold and _number("threshold", self.threshold)
+        if self.threshold is not None:
+            kept["threshold"] = _number("threshold", self.threshold)
         kept["offset_s"] = _seconds(self.offset_s)
         for name, value in kept.items():
             object.__setattr__(self, name, value)

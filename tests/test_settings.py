@@ -69,6 +69,7 @@ def test_settings_that_were_kept_are_taken_again() -> None:
         ({"confirm_every": 1.5}, "--confirm-every is 1.5"),
         ({"openface": 5}, "--openface is 5"),
         ({"threshold": "0.5"}, "--threshold is '0.5'"),
+        ({"threshold": ""}, "--threshold is ''"),
         ({"source_images": None}, "--source-image is None"),
         ({"source_images": [b"anna.jpg"]}, "--source-image is [b'anna.jpg']"),
         ({"detector": None}, "--detector is None"),
