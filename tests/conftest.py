@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
+import numpy as np  # noqa: F401  what is asked for is its BLAS, which must be there
 import pytest
+from threadpoolctl import threadpool_info
 
 import streamdeid
 
@@ -25,6 +27,11 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("streamdeid")
 
 RunPython = Callable[[str], "subprocess.CompletedProcess[str]"]
+
+
+def blas_threads() -> int:
+    """Threads that numpy's BLAS computes in."""
+    return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np  # noqa: F401  its BLAS is what is asked for
 import pytest
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_limits
 
 from streamdeid.cores import Cores, one_blas_thread, usable_cores
+from tests.conftest import blas_threads
 
 
 class Crowd:
@@ -170,10 +170,6 @@ def test_few_are_inside_and_who_waits_lends_the_turn() -> None:
         assert lent.wait(5)
     waiter.join(5)
     third.join(5)
-
-
-def blas_threads() -> int:
-    return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
 
 
 def test_blas_has_its_threads_again_when_the_last_has_left() -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from threading import Semaphore
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeVar
 
 from streamdeid.cores import CORES
 from streamdeid.errors import ModelError, SettingsError
 from streamdeid.inference.insightface import BROUGHT, InsightFaceDetector, InsightFaceEmbedder
 from streamdeid.inference.manifest import Manifest
-from streamdeid.inference.session import Session
+from streamdeid.inference.session import Session, Turn
 from streamdeid.memory import share_one_heap
 from streamdeid.settings import Settings
 from streamdeid.stages.alignment import Alignment, ArcFaceAlignment, DlibAlignment
@@ -25,7 +25,6 @@ _DETECTORS: Final[Mapping[str, Callable[[Session], Detector]]] = {
     "blazeface": BlazeFace,
     "centerface": CenterFace,
 }
-Turn: TypeAlias = Callable[[], AbstractContextManager[Any]]
 _RUN_I3D: Final = frozenset({"realism", "fvd", "fsmetric"})
 _OTHERS: Final = {
     "detector": ("auto", f"or {BROUGHT}PATH"),
@@ -51,9 +50,9 @@ class Models:
         self._settings = settings
         self._manifest = Manifest.load(settings.resolved_models_dir())
         self._sessions: dict[str, Session] = {}
-        # A call of I3D takes 100 MiB, one of the thorough detector 60, and what calls at the same
-        # time take is kept for good, even if that happens once an hour. So there is one at a time,
-        # or two where I3D runs once over each side, and would hold up the rest.
+        # What large calls at the same time take is kept for good, even if they meet once an hour:
+        # two of I3D 50 MiB more than one, the thorough detector 60. So there is one at a time, or
+        # two where I3D runs once over each side, and would hold up the rest.
         two = len(_RUN_I3D.intersection(settings.metrics)) == 1
         self._large: Turn = partial(CORES.few, Semaphore(2 if two else 1))
         self._brought: dict[str, InsightFaceDetector | InsightFaceEmbedder] = {}

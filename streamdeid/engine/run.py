@@ -199,7 +199,7 @@ class Run:
                     stage.hurry()
             lanes.finish()
         self._behind = ahead.dropped
-        # The last figures, of which some take 60 MiB, then find room in what the stages leave.
+        # The last figures, of which some take tens of MiB, then find room in what the stages leave.
         give_back()
         return not stopped
 

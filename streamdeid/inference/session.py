@@ -36,6 +36,9 @@ _NEXT = "next_"
 States: TypeAlias = dict[str, NDArray[np.float32]]
 """What a continual model keeps between two calls, by name; time is the first dimension."""
 
+Turn: TypeAlias = Callable[[], AbstractContextManager[Any]]
+"""Gives what each call of a model enters while it computes."""
+
 
 class Session:
     """One model, loaded once and shared: `run` may be called from several threads at the same time.
@@ -53,7 +56,7 @@ class Session:
         spec: ModelSpec,
         provider: ProviderChoice = "cpu",
         threads: int = 1,
-        turn: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        turn: Turn = nullcontext,
     ) -> None:
         """Check the model file's hash and load it.
 
@@ -61,8 +64,8 @@ class Session:
             spec: from the manifest.
             provider: "auto" takes CUDA where it starts, else the CPU.
             threads: that one call may compute in, at least 1.
-            turn: what each call enters while it computes, so that others may have to wait: the
-                runtime keeps the memory of as many calls as there ever were at the same time.
+            turn: so that others may have to wait: the runtime keeps the memory of as many calls as
+                there ever were at the same time.
 
         Raises:
             ModelError: the file is missing, changed, or not readable as this model.
@@ -166,7 +169,7 @@ def _open(
             f"{spec.path}: {error}"
         ) from error
     # ONNX Runtime keeps the bytes, to load them again for another provider if this one fails. What
-    # a report says of the provider is to be true; and they are 80 MiB of all models together.
+    # a report says of the provider is to be true; and they are 91 MiB of all models together.
     session.disable_fallback()
     session._model_bytes = None
     return session, provider_of(session, choice)

@@ -77,7 +77,11 @@ class Uprighter:
         """The images that are ready now that `frame` is known: one, or none if one is late."""
         self._interlaced |= frame.interlaced_frame
         layout = (
-            *(frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range),
+            frame.width,
+            frame.height,
+            frame.format.name,
+            frame.colorspace,
+            frame.color_range,
             frame.rotation,  # the display matrix itself takes longer to read
             self._interlaced,
         )

@@ -40,16 +40,6 @@ def as_vectors(vectors: ArrayLike, dim: int | None) -> Floats:
     return _finite(x)
 
 
-def narrowed(x: Floats) -> NDArray[np.floating[Any]]:
-    """A copy of `x`, as float32 where nothing is lost by that.
-
-    What a network gives is float32: it takes half the memory, and is the same numbers.
-    """
-    with np.errstate(over="ignore"):
-        narrow = x.astype(np.float32)
-    return narrow if np.array_equal(narrow, x, equal_nan=True) else x.copy()
-
-
 def centred(x: NDArray[np.float64]) -> tuple[Any, Floats]:
     """Mean over the first axis (n ≥ 1), and `x` without it.
 

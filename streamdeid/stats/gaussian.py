@@ -106,9 +106,8 @@ class RunningGaussian:
                 f"state of {cls.__name__}: count is {count}, with {len(rows)} rows and a "
                 f"covariance of {in_covariance}"
             )
-        if in_covariance:
-            running._folded()
-            running._covariance = covariance
+        if covariance is not None and in_covariance:
+            running._take_over(covariance)
         running.update(rows)
         return running
 
@@ -121,11 +120,16 @@ class RunningGaussian:
 
     def _folded(self) -> RunningCovariance:
         """The covariance; the kept rows are added to it, which takes their place."""
-        if self._covariance is None:
-            self._covariance = RunningCovariance(self.dim)
-            self._covariance.update(self._kept_rows())
-            self._rows, self._kept = np.zeros((0, self.dim)), 0
-        return self._covariance
+        if self._covariance is not None:
+            return self._covariance
+        covariance = RunningCovariance(self.dim)
+        covariance.update(self._kept_rows())
+        self._take_over(covariance)
+        return covariance
+
+    def _take_over(self, covariance: RunningCovariance) -> None:
+        self._covariance = covariance
+        self._rows, self._kept = np.zeros((0, self.dim)), 0
 
     def _sorted_rows(self) -> Floats:
         """Shape (n, dim), in an order that does not tell in which they came."""

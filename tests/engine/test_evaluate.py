@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_limits
 
 from streamdeid import Progress, Settings, evaluate
 from streamdeid.engine.covering import CoveredSource
@@ -29,6 +29,7 @@ from streamdeid.errors import (
 )
 from streamdeid.frame import Frame, Image
 from streamdeid.sources.arrays import ArraySource
+from tests.conftest import blas_threads
 from tests.engine.conftest import FRAMES
 
 
@@ -210,10 +211,6 @@ def test_progress_tells_how_far_it_is_and_what_the_figures_are(carphone: list[Im
     assert last.duration_s == pytest.approx(FRAMES * 3 / 25)
     assert last.left_s is None or last.left_s >= 0
     assert any(score.name == "identity.distance_between_sides" for score in last.scores)
-
-
-def blas_threads() -> int:
-    return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
 
 
 def test_blas_computes_in_one_thread_until_the_evaluation_ends(carphone: list[Image]) -> None:

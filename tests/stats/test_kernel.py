@@ -19,13 +19,20 @@ def test_it_is_that_of_torch_fidelity_and_torchmetrics() -> None:
     assert found.between_moments == pytest.approx(0.02888102031867512, rel=1e-9)
 
 
-@pytest.mark.parametrize(("rows", "dim"), [(40, 24), (300, 1024)])
-def test_a_video_has_no_discrepancy_from_itself(rows: int, dim: int) -> None:
-    a = features(rows, dim)
+def test_a_video_has_no_discrepancy_from_itself() -> None:
+    a = features(40, 24)
     found = polynomial_mmd(a, a)
     assert found.between_moments == 0.0
     assert found.standard_error == 0.0
-    assert found.kid < 0.0  # KID takes twins for strangers that happen to agree
+    assert found.kid < -0.01  # KID takes twins for strangers that happen to agree
+
+
+def test_nor_has_one_of_as_many_dimensions_as_features_have() -> None:
+    """Where numpy computes a product with itself otherwise than one of two matrices."""
+    a = features(300, 1024)
+    found = polynomial_mmd(a, a)
+    assert found.between_moments == 0.0
+    assert found.standard_error == 0.0
 
 
 def test_it_is_the_same_from_either_side() -> None:

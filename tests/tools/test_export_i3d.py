@@ -304,7 +304,7 @@ def test_the_exporter_writes_the_graph_that_is_shipped(layers: Layers) -> None:
 
 
 def shipped() -> bytes:
-    return Manifest.load().spec("i3d").path.read_bytes()
+    return Manifest.load().spec("i3d").read()
 
 
 def test_weights_of_ones_own_become_a_model(
