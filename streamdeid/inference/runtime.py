@@ -20,6 +20,8 @@ DISTRIBUTIONS = (
 )
 """The wheels that own the folder `onnxruntime`; the one installed last overwrites the others."""
 
+_AS_REQUESTED = 1  # kSameAsRequested of ONNX Runtime's ArenaExtendStrategy
+
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
@@ -83,13 +85,16 @@ def share_one_arena() -> None:
     By itself each session has an arena of its own, which keeps what its largest call took while
     others compute. As there are never more calls at once than cores, they need not all have their
     most at the same time: an evaluation with all metrics holds 60 MiB less, and is as fast.
+    The arena grows by what is asked for. By itself it grows by powers of two, and whether the next
+    one is needed hangs on which calls happen to meet: 16 MiB that may come after an hour.
     Concerns the whole process, and what was taken is kept until it ends.
     """
     onnxruntime = load_runtime()
     kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
     memory = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
+    config = onnxruntime.OrtArenaCfg({"arena_extend_strategy": _AS_REQUESTED})
     try:
-        onnxruntime.create_and_register_allocator(memory, None)
+        onnxruntime.create_and_register_allocator(memory, config)
     except RuntimeError as error:
         # Before 1.23; by another thread, or by the program that we are a part of.
         if "already been registered" not in str(error):
