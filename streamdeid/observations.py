@@ -1,4 +1,4 @@
-"""What stages see in frames: Box, Face, Sighting, IdentityReading, ActionUnits, FaceCrop, …"""
+"""What stages see in frames: Box, Face, Sighting, Chips, IdentityReading, ActionUnits, …"""
 
 from __future__ import annotations
 
@@ -88,6 +88,25 @@ class Sighting:
     detected: bool = False
     faces_in_view: int = 0
     track_dropped: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chips:
+    """The upright crops of one frame pair that an embedder wants: float32, (3, size, size), RGB.
+
+    Attributes:
+        index, time, paired_flat, paired_detail: as of the `IdentityReading` that comes of it.
+        own: each side's face at its own landmarks; None where no face was found, or the crop is a
+            flat colour.
+        paired: of the de-identified frame at the *original's* landmarks.
+    """
+
+    index: int
+    time: Fraction
+    own: Pair[NDArray[np.float32] | None]
+    paired: NDArray[np.float32] | None = None
+    paired_flat: bool = False
+    paired_detail: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,6 +23,7 @@ from streamdeid.metrics import (
 from streamdeid.observations import Sighting
 from streamdeid.pair import Pair
 from streamdeid.settings import Settings
+from streamdeid.stages.chips import FaceChips
 from streamdeid.stages.crops import FaceCrops, FsmetricCropping, SteadyCropping
 from streamdeid.stages.faces import FaceFinder, FindFaces
 from streamdeid.stages.identity import IdentityEmbedder
@@ -97,10 +98,13 @@ def _identity(settings: Settings, models: Models, first_index: int) -> Sightings
         impostor_distance=embedder.spec.impostor_distance,
     )
     if settings.frames is None:
-        everything = IdentityEmbedder(alignment, embedder, first_index=first_index)
-        return Branch(everything, [distances])
+        everything = Branch(IdentityEmbedder(embedder), [distances])
+        return Branch(FaceChips(alignment, first_index=first_index), branches=[everything])
     drawn = Sampled(distances, settings.frames, settings.seed)
-    return Branch(IdentityEmbedder(alignment, embedder, drawn.wants, first_index), [drawn])
+    return Branch(
+        FaceChips(alignment, drawn.wants, first_index),
+        branches=[Branch(IdentityEmbedder(embedder, drawn.wants), [drawn])],
+    )
 
 
 def _realism(settings: Settings, i3d: Session, first_index: int) -> Sightings:

@@ -50,7 +50,7 @@ class Sampled:
         """Whether the pair of this index would be drawn now, if it has a face.
 
         One that is not wanted now never will be: it need not be embedded, and its reading may as
-        well come without embeddings.
+        well come without embeddings. May be asked from any thread.
         """
         return self._drawn is None or self._drawn.wants(index)
 

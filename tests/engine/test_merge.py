@@ -114,7 +114,7 @@ def test_what_numbers_frame_pairs_begins_where_it_is_told(carphone: list[Image])
                 for observation in branch.step(seen):
                     one = observation.original if isinstance(observation, Pair) else observation
                     numbered.append((branch.stage.name, one.index - first))
-    assert {name for name, _ in numbered} == {"identity", "face_crops"}
+    assert {name for name, _ in numbered} == {"face_chips", "face_crops"}
     assert [index for _, index in numbered] == [0] * 3 + [1] * 3
 
 
@@ -170,7 +170,7 @@ def test_states_are_written_while_the_run_goes_on_and_at_its_end(
     assert 0 < on_the_way.pairs < last.pairs == report.coverage["paired"]
     counted = [metric["pairs"] for metric in on_the_way.branches[0]["metrics"].values()]
     assert counted == [on_the_way.pairs]
-    embedded = on_the_way.branches[1]["metrics"]["0"]["own"]["pairs"]
+    embedded = on_the_way.branches[2]["metrics"]["0"]["own"]["pairs"]
     assert embedded == on_the_way.pairs  # the same frame pairs in every branch
     for run in (on_the_way, last):
         for _, account in run.sides.items():

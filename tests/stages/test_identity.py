@@ -1,8 +1,8 @@
-"""IdentityEmbedder: who is embedded, at whose points, and what is not embedded at all."""
+"""FaceChips and IdentityEmbedder: who is embedded, at whose points, and what is not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -20,18 +20,17 @@ from streamdeid.inference.manifest import EmbeddingSpec
 from streamdeid.observations import Face, IdentityReading, Sighting
 from streamdeid.pair import Pair
 from streamdeid.stages.alignment import Alignment
-from streamdeid.stages.identity import (
-    FaceEmbedder,
-    IdentityEmbedder,
-    is_flat,
-    relative_detail,
-    unit_length,
-)
+from streamdeid.stages.chips import FaceChips, is_flat, relative_detail
+from streamdeid.stages.identity import FaceEmbedder, IdentityEmbedder, unit_length
 from streamdeid.stages.sampling import Planes
 from tests.stages.conftest import as_frame, pixelate
 from tests.stages.record_references import enlarge
 
 Look = Callable[[Image, Image], IdentityReading]
+
+
+def always(index: int) -> bool:  # noqa: ARG001
+    return True
 
 
 class Counting:
@@ -57,15 +56,30 @@ def alignment(models: Models, embedder: Counting) -> Alignment:
     return models.alignment(embedder)
 
 
-@pytest.fixture
-def stage(alignment: Alignment, embedder: Counting) -> Iterator[IdentityEmbedder]:
-    stage = IdentityEmbedder(alignment, embedder)
-    yield stage
-    stage.flush()
+class Both:
+    """The stages one after the other, as a plan has them."""
+
+    def __init__(
+        self, alignment: Alignment, embedder: FaceEmbedder, wants: Callable[[int], bool] = always
+    ) -> None:
+        self.chips = FaceChips(alignment, wants)
+        self.embedder = IdentityEmbedder(embedder, wants)
+
+    def push(self, item: Pair[Sighting]) -> list[IdentityReading]:
+        return [reading for c in self.chips.push(item) for reading in self.embedder.push(c)]
+
+    def reset(self) -> None:
+        self.chips.reset()
+        self.embedder.reset()
 
 
 @pytest.fixture
-def look(stage: IdentityEmbedder, find_face: Callable[[Image], Face]) -> Look:
+def stage(alignment: Alignment, embedder: Counting) -> Both:
+    return Both(alignment, embedder)
+
+
+@pytest.fixture
+def look(stage: Both, find_face: Callable[[Image], Face]) -> Look:
     """The reading of two pictures, each of which has a face."""
 
     def read(original: Image, deidentified: Image) -> IdentityReading:
@@ -78,7 +92,7 @@ def look(stage: IdentityEmbedder, find_face: Callable[[Image], Face]) -> Look:
 
 
 @pytest.fixture
-def look_at_place(stage: IdentityEmbedder, find_face: Callable[[Image], Face]) -> Look:
+def look_at_place(stage: Both, find_face: Callable[[Image], Face]) -> Look:
     """The reading of two pictures, in the second of which no face was found."""
 
     def read(original: Image, deidentified: Image) -> IdentityReading:
@@ -107,6 +121,19 @@ def test_equal_sides_are_at_distance_0_in_both_ways(carphone: list[Image], look:
         assert not reading.paired_flat
 
 
+def test_a_chip_has_the_same_embedding_alone_and_among_others(
+    carphone: list[Image],
+    alignment: Alignment,
+    embedder: Counting,
+    find_face: Callable[[Image], Face],
+) -> None:
+    images = carphone[:3]
+    chips = [alignment.chip(i, alignment.points(i, find_face(i))) for i in images]
+    alone = [embedder.embed([chip])[0] for chip in chips]
+    np.testing.assert_array_equal(embedder.embed(chips), alone)
+    np.testing.assert_array_equal(embedder.embed(chips[1:]), alone[1:])
+
+
 def test_another_size_is_the_same_person_at_the_same_place(
     carphone: list[Image], look: Look
 ) -> None:
@@ -130,7 +157,7 @@ def test_without_a_face_on_the_other_side_its_place_is_embedded(
 
 
 def test_without_a_face_in_the_original_there_is_no_paired_embedding(
-    carphone: list[Image], stage: IdentityEmbedder, find_face: Callable[[Image], Face]
+    carphone: list[Image], stage: Both, find_face: Callable[[Image], Face]
 ) -> None:
     face = find_face(carphone[0])
     (reading,) = stage.push(Pair(seen(carphone[0], None), seen(carphone[0], face)))
@@ -161,7 +188,7 @@ def test_a_painted_box_is_flat_and_not_embedded(
 
 
 def test_a_face_that_was_found_in_a_flat_crop_is_not_embedded(
-    carphone: list[Image], stage: IdentityEmbedder, find_face: Callable[[Image], Face]
+    carphone: list[Image], stage: Both, find_face: Callable[[Image], Face]
 ) -> None:
     face = find_face(carphone[0])
     gray = np.full_like(carphone[0], 110)
@@ -197,7 +224,7 @@ def test_frames_that_nobody_wants_are_not_embedded(
     embedder: Counting,
     find_face: Callable[[Image], Face],
 ) -> None:
-    stage = IdentityEmbedder(alignment, embedder, wants=lambda index: index == 2)
+    stage = Both(alignment, embedder, wants=lambda index: index == 2)
     face = find_face(carphone[0])
     readings = [
         reading
@@ -206,16 +233,28 @@ def test_frames_that_nobody_wants_are_not_embedded(
             Pair(seen(carphone[0], face, index), seen(carphone[0], face, index))
         )
     ]
-    stage.flush()
     assert embedder.chips == 3  # original, de-identified, paired
     assert [reading.index for reading in readings] == [0, 1, 2, 3]
     assert [reading.paired is not None for reading in readings] == [False, False, True, False]
     assert readings[0].own == Pair(None, None)
 
 
-def test_time_runs_from_the_first_frame_of_the_original(
-    carphone: list[Image], stage: IdentityEmbedder
+def test_chips_that_nobody_wants_any_more_are_not_embedded(
+    carphone: list[Image],
+    alignment: Alignment,
+    embedder: Counting,
+    find_face: Callable[[Image], Face],
 ) -> None:
+    face = find_face(carphone[0])
+    sighting = seen(carphone[0], face)
+    (chips,) = FaceChips(alignment).push(Pair(sighting, sighting))
+    assert chips.paired is not None
+    (reading,) = IdentityEmbedder(embedder, wants=lambda index: index != 0).push(chips)
+    assert embedder.chips == 0
+    assert (reading.own, reading.paired, reading.paired_detail) == (Pair(None, None), None, None)
+
+
+def test_time_runs_from_the_first_frame_of_the_original(carphone: list[Image], stage: Both) -> None:
     def sighting(index: int, first: int) -> Sighting:
         frame = as_frame(carphone[0], index)
         return Sighting(replace(frame, start=first * frame.time_base), None)
@@ -228,7 +267,7 @@ def test_time_runs_from_the_first_frame_of_the_original(
     assert times == [Fraction(10, 25), Fraction(11, 25), Fraction(36, 25)]
 
 
-def test_a_reset_does_not_restart_the_count(carphone: list[Image], stage: IdentityEmbedder) -> None:
+def test_a_reset_does_not_restart_the_count(carphone: list[Image], stage: Both) -> None:
     nobody = Pair(seen(carphone[0], None), seen(carphone[0], None))
     list(stage.push(nobody))
     stage.reset()
