@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -39,6 +38,7 @@ from numpy.typing import NDArray
 
 from streamdeid.inference.manifest import Manifest
 from streamdeid.inference.session import Session, session_arguments
+from streamdeid.memory import peak_rss_mb
 from streamdeid.observations import FaceCrop
 from streamdeid.stages.motion import ContinualI3D
 
@@ -184,15 +184,14 @@ def compare_memory(weights: Path | None) -> None:
                     stdout=subprocess.PIPE,
                     text=True,
                 )
-                peaks.append(f"{count}: {int(done.stdout.split()[-1]):,} MB")
+                peaks.append(f"{count}: {int(done.stdout.split()[-1]):,} MiB")
             print(f"  {name:14s} {'   '.join(peaks)}")
 
 
 def print_peak(weights: Path | None, name: str, count: int) -> None:
-    """Print this process's peak after one run, in MB."""
+    """Print this process's peak after one run, in MiB."""
     extractors(weights)[name]()(islice(carphone(), count))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(peak // (1_000_000 if sys.platform == "darwin" else 1000))
+    print(round(peak_rss_mb() or 0))
 
 
 def main() -> None:
