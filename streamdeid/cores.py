@@ -7,8 +7,8 @@ others need: with a free choice of threads, two cores did the same evaluation 20
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from threading import BoundedSemaphore, Lock, Semaphore, local
 from types import TracebackType
@@ -75,25 +75,15 @@ class Cores(AbstractContextManager[None]):
         Raises:
             Exception: what either raised; the one of `first` if both did.
         """
-        aside = self._begin_aside(first)
-        if aside is None:
+        if getattr(self._mine, "aside", False) or not self._free.acquire(blocking=False):
             return first(), second()
-        return self._joined(aside, second)
-
-    def batch(self, work: Callable[[Sequence[A]], Sequence[B]], items: Sequence[A]) -> list[B]:
-        """What `work` gives for `items`: for all at once, or for two halves if a core is free now.
-
-        For work that costs less when it is done for several; otherwise as `both`.
-
-        Args:
-            work: gives something for each item of a sequence.
-        """
-        half = len(items) // 2
-        aside = self._begin_aside(lambda: work(items[:half])) if half else None
-        if aside is None:
-            return list(work(items))
-        first, second = self._joined(aside, lambda: work(items[half:]))
-        return [*first, *second]
+        aside = self._aside.submit(self._on_its_turn, first)
+        try:
+            ours = second()
+        finally:
+            with self.waiting():
+                theirs = aside.result()
+        return theirs, ours
 
     @contextmanager
     def few(self, permits: Semaphore) -> Iterator[None]:
@@ -108,20 +98,6 @@ class Cores(AbstractContextManager[None]):
             yield
         finally:
             permits.release()
-
-    def _begin_aside(self, work: Callable[[], A]) -> Future[A] | None:
-        """Have `work` done by another thread, if a core is free now and this one may ask for it."""
-        if getattr(self._mine, "aside", False) or not self._free.acquire(blocking=False):
-            return None
-        return self._aside.submit(self._on_its_turn, work)
-
-    def _joined(self, aside: Future[A], work: Callable[[], B]) -> tuple[A, B]:
-        try:
-            ours = work()
-        finally:
-            with self.waiting():
-                theirs = aside.result()
-        return theirs, ours
 
     def _on_its_turn(self, work: Callable[[], A]) -> A:
         self._mine.turn = self._mine.aside = True

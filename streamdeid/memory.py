@@ -57,8 +57,8 @@ def peak_rss_mb() -> float | None:
     if sys.platform == "win32":
         return None
     with suppress(OSError):
-        for line in _STATUS.read_text().splitlines():
-            if line.startswith("VmHWM:"):
+        for line in _STATUS.read_bytes().splitlines():
+            if line.startswith(b"VmHWM:"):
                 return int(line.split()[1]) / 2**10
     import resource
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -64,25 +64,6 @@ def test_both_work_one_after_the_other_where_none_is_free() -> None:
     with cores:
         cores.both(lambda: here.append(1), lambda: here.append(2))
     assert here == [1, 2]
-
-
-def test_a_batch_is_cut_in_two_only_where_a_core_is_free() -> None:
-    calls: list[list[int]] = []
-
-    def squared(numbers: Sequence[int]) -> list[int]:
-        calls.append(list(numbers))
-        return [number**2 for number in numbers]
-
-    for count, parts in ((1, [[1, 2, 3]]), (2, [[1], [2, 3]])):
-        calls.clear()
-        cores = Cores(count)
-        with cores:
-            assert cores.batch(squared, [1, 2, 3]) == [1, 4, 9]
-            assert sorted(calls) == parts
-            calls.clear()
-            assert cores.batch(squared, [5]) == [25]
-            assert cores.batch(squared, []) == []
-            assert calls == [[5], []]
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 import sys
 
 import pytest
 
 from streamdeid.memory import give_back, peak_rss_mb, share_one_heap
+from tests.conftest import RunPython
 
 
 def test_glibc_and_no_other_is_told_to_keep_one_heap() -> None:
@@ -29,8 +29,7 @@ def test_the_peak_stays_when_memory_is_given_back() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell")
-def test_the_peak_of_a_program_is_not_that_of_who_started_it() -> None:
+def test_the_peak_of_a_program_is_not_that_of_who_started_it(run_python: RunPython) -> None:
     held = b"x" * (256 * 2**20)
     code = "from streamdeid.memory import peak_rss_mb; print(peak_rss_mb())"
-    peak = float(subprocess.check_output([sys.executable, "-c", code], text=True))
-    assert peak < len(held) / 2**20
+    assert float(run_python(code).stdout) < len(held) / 2**20

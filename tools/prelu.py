@@ -28,7 +28,7 @@ def rewrite_prelu(graph: onnx.GraphProto) -> None:
     """Replace every PReLU of a graph of convolutions, additions and max pooling.
 
     Raises:
-        ValueError: a channel of opposite sign would reach another operator.
+        ValueError: a channel of opposite sign would reach another operator, or an output.
     """
     _Rewriting(graph).run()
 
@@ -41,6 +41,7 @@ class _Rewriting:
         for node in graph.node:
             for name in node.input:
                 self._users.setdefault(name, []).append(node)
+        self._given = {output.name for output in graph.output}
         self._signs: dict[str, Signs] = {}  # of tensors that have others than 1
         self._nodes: list[onnx.NodeProto] = []
 
@@ -51,6 +52,8 @@ class _Rewriting:
             else:
                 self._take_signs_back(node)
                 self._nodes.append(node)
+        if self._given & self._signs.keys():
+            raise ValueError("channels of opposite signs reach an output of the graph")
         del self._graph.node[:]
         self._graph.node.extend(self._nodes)
         replace_constants(self._graph, self._values)
@@ -60,7 +63,8 @@ class _Rewriting:
         slope = self._values[prelu.input[1]].ravel().astype(np.float32)
         sign = self._signs.get(x, np.ones_like(slope))
         steep = slope > 1
-        if {user.op_type for user in self._users[output]} <= {"Conv", "Add"}:
+        users = {user.op_type for user in self._users.get(output, [])}
+        if users <= {"Conv", "Add"} and output not in self._given:
             lifted = self._add("Relu", self._scaled(x, (1 - slope) * sign))
             straight = self._scaled(x, np.where(steep, -1, slope) * sign)
             self._set_signs(output, np.where(steep, np.float32(-1), np.float32(1)))
@@ -93,9 +97,9 @@ class _Rewriting:
         self._replace(conv, 1, weights * signs.reshape(shape))
 
     def _scale_outputs(self, name: str, signs: Signs) -> None:
-        (conv,) = (node for node in self._nodes if name in node.output)
-        if conv.op_type != "Conv" or len(self._users[name]) != 1:
-            raise ValueError(f"channels of opposite signs are added to those of a {conv.op_type}")
+        conv = next((node for node in self._nodes if name in node.output), None)
+        if conv is None or conv.op_type != "Conv" or len(self._users[name]) != 1:
+            raise ValueError(f"channels of opposite signs are added to {name}: no convolution")
         self._replace(conv, 1, self._values[conv.input[1]] * signs.reshape(-1, 1, 1, 1))
         if len(conv.input) > 2:
             self._replace(conv, 2, self._values[conv.input[2]] * signs)

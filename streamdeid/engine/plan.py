@@ -20,10 +20,11 @@ from streamdeid.metrics import (
     KernelDiscrepancy,
     Sampled,
 )
-from streamdeid.observations import Sighting
+from streamdeid.metrics.metric import Metric
+from streamdeid.observations import IdentityReading, Sighting
 from streamdeid.pair import Pair
 from streamdeid.settings import Settings
-from streamdeid.stages.chips import FaceChips
+from streamdeid.stages.chips import FaceChips, every_pair
 from streamdeid.stages.crops import FaceCrops, FsmetricCropping, SteadyCropping
 from streamdeid.stages.faces import FaceFinder, FindFaces
 from streamdeid.stages.identity import IdentityEmbedder
@@ -97,14 +98,13 @@ def _identity(settings: Settings, models: Models, first_index: int) -> Sightings
         threshold=settings.threshold or embedder.spec.threshold,
         impostor_distance=embedder.spec.impostor_distance,
     )
-    if settings.frames is None:
-        everything = Branch(IdentityEmbedder(embedder), [distances])
-        return Branch(FaceChips(alignment, first_index=first_index), branches=[everything])
-    drawn = Sampled(distances, settings.frames, settings.seed)
-    return Branch(
-        FaceChips(alignment, drawn.wants, first_index),
-        branches=[Branch(IdentityEmbedder(embedder, drawn.wants), [drawn])],
-    )
+    metric: Metric[IdentityReading] = distances
+    wants = every_pair
+    if settings.frames is not None:
+        metric = drawn = Sampled(distances, settings.frames, settings.seed)
+        wants = drawn.wants
+    embedded = Branch(IdentityEmbedder(embedder, wants), [metric])
+    return Branch(FaceChips(alignment, wants, first_index), branches=[embedded])
 
 
 def _realism(settings: Settings, i3d: Session, first_index: int) -> Sightings:

@@ -111,8 +111,6 @@ class InsightFaceEmbedder:
                 f"but only ArcFace's of {_CHIP_SIZE} × {_CHIP_SIZE} can be cut: "
                 "bring an embedder that takes these."
             )
-        # Many files are exported for one face at a time.
-        self._one_by_one = isinstance(self._model.input_shape[0], int)
         try:
             (dim,) = self.embed([np.zeros((3, _CHIP_SIZE, _CHIP_SIZE), np.float32)])[0].shape
         except Exception as error:
@@ -138,9 +136,9 @@ class InsightFaceEmbedder:
         Returns:
             Shape (n, dim).
         """
-        step = 1 if self._one_by_one else len(chips)
-        batches = [np.stack(chips[first : first + step]) for first in range(0, len(chips), step)]
-        vectors = np.concatenate([self._model.forward(batch) for batch in batches])
+        # One by one: many files are exported for one face at a time, and not all of these say so;
+        # and one that is quantised may give another vector for a face among others.
+        vectors = np.concatenate([self._model.forward(chip[None]) for chip in chips])
         length = np.linalg.norm(vectors, axis=-1, keepdims=True)
         return np.asarray(vectors / np.where(length > 0, length, 1), np.float32)
 

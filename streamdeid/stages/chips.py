@@ -17,6 +17,11 @@ from streamdeid.stages.sampling import Planes
 _FLAT = 4.0
 
 
+def every_pair(index: int) -> bool:  # noqa: ARG001
+    """Whether a frame pair is wanted where all are."""
+    return True
+
+
 class FaceChips:
     """Cuts each side's face out of its frame, and the de-identified side again at the original's.
 
@@ -36,7 +41,7 @@ class FaceChips:
     def __init__(
         self,
         alignment: Alignment,
-        wants: Callable[[int], bool] = lambda index: True,  # noqa: ARG005
+        wants: Callable[[int], bool] = every_pair,
         first_index: int = 0,
     ) -> None:
         self._alignment = alignment

@@ -14,6 +14,7 @@ from streamdeid.inference.preprocess import prepare
 from streamdeid.inference.session import Session
 from streamdeid.observations import Chips, IdentityReading
 from streamdeid.pair import Pair
+from streamdeid.stages.chips import every_pair
 from streamdeid.stages.sampling import Planes
 
 
@@ -58,9 +59,9 @@ def unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class IdentityEmbedder:
-    """Embeds all chips of a frame pair.
+    """Embeds the chips of a frame pair: half of them, and the other half, in one call each.
 
-    One call for three chips takes a sixth less than three calls.
+    One call for two chips takes a tenth less than two calls, and two calls can go on side by side.
 
     Args:
         embedder: shared by both sides; it has no memory.
@@ -75,7 +76,7 @@ class IdentityEmbedder:
     def __init__(
         self,
         embedder: FaceEmbedder,
-        wants: Callable[[int], bool] = lambda index: True,  # noqa: ARG005
+        wants: Callable[[int], bool] = every_pair,
     ) -> None:
         self._embedder = embedder
         self._wants = wants
@@ -86,7 +87,12 @@ class IdentityEmbedder:
             return
         chips = (item.own.original, item.own.deidentified, item.paired)
         found = [chip for chip in chips if chip is not None]
-        vectors = iter(CORES.batch(self._embed, found))
+        half = len(found) // 2
+        # The same halves whether or not a core is free: figures must not hang on that.
+        first, second = CORES.both(
+            lambda: self._embed(found[:half]), lambda: self._embed(found[half:])
+        )
+        vectors = iter(first + second)
         original, deidentified, paired = (None if c is None else next(vectors) for c in chips)
         yield IdentityReading(
             item.index,

@@ -123,6 +123,7 @@ class Reservoir:
         if not self.wants(item):
             return
         self._rows[item] = _narrowed(row)
+        # In before out: another thread may ask what is wanted, and must not see room in between.
         heapq.heappush(self._heap, (-self._key(item), item))
         if len(self._heap) > self.size:
             _, evicted = heapq.heappop(self._heap)

@@ -20,17 +20,13 @@ from streamdeid.inference.manifest import EmbeddingSpec
 from streamdeid.observations import Face, IdentityReading, Sighting
 from streamdeid.pair import Pair
 from streamdeid.stages.alignment import Alignment
-from streamdeid.stages.chips import FaceChips, is_flat, relative_detail
+from streamdeid.stages.chips import FaceChips, every_pair, is_flat, relative_detail
 from streamdeid.stages.identity import FaceEmbedder, IdentityEmbedder, unit_length
 from streamdeid.stages.sampling import Planes
 from tests.stages.conftest import as_frame, pixelate
 from tests.stages.record_references import enlarge
 
 Look = Callable[[Image, Image], IdentityReading]
-
-
-def always(index: int) -> bool:  # noqa: ARG001
-    return True
 
 
 class Counting:
@@ -56,11 +52,14 @@ def alignment(models: Models, embedder: Counting) -> Alignment:
     return models.alignment(embedder)
 
 
-class Both:
+class InTurn:
     """The stages one after the other, as a plan has them."""
 
     def __init__(
-        self, alignment: Alignment, embedder: FaceEmbedder, wants: Callable[[int], bool] = always
+        self,
+        alignment: Alignment,
+        embedder: FaceEmbedder,
+        wants: Callable[[int], bool] = every_pair,
     ) -> None:
         self.chips = FaceChips(alignment, wants)
         self.embedder = IdentityEmbedder(embedder, wants)
@@ -74,12 +73,12 @@ class Both:
 
 
 @pytest.fixture
-def stage(alignment: Alignment, embedder: Counting) -> Both:
-    return Both(alignment, embedder)
+def stage(alignment: Alignment, embedder: Counting) -> InTurn:
+    return InTurn(alignment, embedder)
 
 
 @pytest.fixture
-def look(stage: Both, find_face: Callable[[Image], Face]) -> Look:
+def look(stage: InTurn, find_face: Callable[[Image], Face]) -> Look:
     """The reading of two pictures, each of which has a face."""
 
     def read(original: Image, deidentified: Image) -> IdentityReading:
@@ -92,7 +91,7 @@ def look(stage: Both, find_face: Callable[[Image], Face]) -> Look:
 
 
 @pytest.fixture
-def look_at_place(stage: Both, find_face: Callable[[Image], Face]) -> Look:
+def look_at_place(stage: InTurn, find_face: Callable[[Image], Face]) -> Look:
     """The reading of two pictures, in the second of which no face was found."""
 
     def read(original: Image, deidentified: Image) -> IdentityReading:
@@ -157,7 +156,7 @@ def test_without_a_face_on_the_other_side_its_place_is_embedded(
 
 
 def test_without_a_face_in_the_original_there_is_no_paired_embedding(
-    carphone: list[Image], stage: Both, find_face: Callable[[Image], Face]
+    carphone: list[Image], stage: InTurn, find_face: Callable[[Image], Face]
 ) -> None:
     face = find_face(carphone[0])
     (reading,) = stage.push(Pair(seen(carphone[0], None), seen(carphone[0], face)))
@@ -188,7 +187,7 @@ def test_a_painted_box_is_flat_and_not_embedded(
 
 
 def test_a_face_that_was_found_in_a_flat_crop_is_not_embedded(
-    carphone: list[Image], stage: Both, find_face: Callable[[Image], Face]
+    carphone: list[Image], stage: InTurn, find_face: Callable[[Image], Face]
 ) -> None:
     face = find_face(carphone[0])
     gray = np.full_like(carphone[0], 110)
@@ -224,7 +223,7 @@ def test_frames_that_nobody_wants_are_not_embedded(
     embedder: Counting,
     find_face: Callable[[Image], Face],
 ) -> None:
-    stage = Both(alignment, embedder, wants=lambda index: index == 2)
+    stage = InTurn(alignment, embedder, wants=lambda index: index == 2)
     face = find_face(carphone[0])
     readings = [
         reading
@@ -237,6 +236,16 @@ def test_frames_that_nobody_wants_are_not_embedded(
     assert [reading.index for reading in readings] == [0, 1, 2, 3]
     assert [reading.paired is not None for reading in readings] == [False, False, True, False]
     assert readings[0].own == Pair(None, None)
+
+
+def test_of_frames_that_nobody_wants_no_chips_are_cut(
+    carphone: list[Image], alignment: Alignment, find_face: Callable[[Image], Face]
+) -> None:
+    sighting = seen(carphone[0], find_face(carphone[0]))
+    stage = FaceChips(alignment, wants=lambda index: index == 1)
+    spared, cut = (chips for _ in range(2) for chips in stage.push(Pair(sighting, sighting)))
+    assert (spared.own, spared.paired) == (Pair(None, None), None)
+    assert cut.paired is not None
 
 
 def test_chips_that_nobody_wants_any_more_are_not_embedded(
@@ -254,7 +263,9 @@ def test_chips_that_nobody_wants_any_more_are_not_embedded(
     assert (reading.own, reading.paired, reading.paired_detail) == (Pair(None, None), None, None)
 
 
-def test_time_runs_from_the_first_frame_of_the_original(carphone: list[Image], stage: Both) -> None:
+def test_time_runs_from_the_first_frame_of_the_original(
+    carphone: list[Image], stage: InTurn
+) -> None:
     def sighting(index: int, first: int) -> Sighting:
         frame = as_frame(carphone[0], index)
         return Sighting(replace(frame, start=first * frame.time_base), None)
@@ -267,7 +278,7 @@ def test_time_runs_from_the_first_frame_of_the_original(carphone: list[Image], s
     assert times == [Fraction(10, 25), Fraction(11, 25), Fraction(36, 25)]
 
 
-def test_a_reset_does_not_restart_the_count(carphone: list[Image], stage: Both) -> None:
+def test_a_reset_does_not_restart_the_count(carphone: list[Image], stage: InTurn) -> None:
     nobody = Pair(seen(carphone[0], None), seen(carphone[0], None))
     list(stage.push(nobody))
     stage.reset()

@@ -49,10 +49,10 @@ def two_blocks(first: Floats, second: Floats, third: Floats) -> onnx.GraphProto:
     return helper.make_graph(nodes, "g", [tensor("x", [1, 3, 6, 6])], [y], constants)
 
 
-def computed(graph: onnx.GraphProto) -> Floats:
+def computed(graph: onnx.GraphProto, output: str = "y") -> Floats:
     session = onnxruntime.InferenceSession(finished(graph).SerializeToString())
     x = np.random.default_rng(1).normal(0, 2, (1, 3, 6, 6)).astype(np.float32)
-    y: Floats = session.run(None, {"x": x})[0]
+    y: Floats = session.run([output], {"x": x})[0]
     return y
 
 
@@ -63,6 +63,18 @@ def test_the_same_numbers_without_a_prelu(first: Floats, second: Floats, third: 
     rewrite_prelu(graph)
     assert {node.op_type for node in graph.node} == {"Conv", "Relu", "Add", "MaxPool"}
     np.testing.assert_allclose(computed(graph), expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_an_output_of_the_graph_has_its_own_signs() -> None:
+    graph = two_blocks(*np.full((3, CHANNELS, 1, 1), 2, np.float32))
+    graph.output.append(tensor("f", [1, CHANNELS, 6, 6]))
+    expected = computed(graph, "f")
+    rewrite_prelu(graph)
+    np.testing.assert_allclose(computed(graph, "f"), expected, atol=1e-5 * np.abs(expected).max())
+    graph = two_blocks(*np.full((3, CHANNELS, 1, 1), 2, np.float32))
+    graph.output.append(tensor("e", [1, CHANNELS, 6, 6]))
+    with pytest.raises(ValueError, match="reach an output"):
+        rewrite_prelu(graph)
 
 
 def test_channels_of_opposite_sign_reach_no_other_operator() -> None:
