@@ -176,9 +176,12 @@ def load_into(root: Branch[Any, Any], state: RunState, name: str) -> None:
         InputError: it does not fit; the sentence calls it `name`.
     """
     branches = list(root.walk())
+    if len(branches) != len(state.branches):
+        raise InputError(
+            f"{name} comes of another version of streamdeid, which takes {len(state.branches)} "
+            f"steps where this one takes {len(branches)}: use that version, or measure anew."
+        )
     try:
-        if len(branches) != len(state.branches):
-            raise ValueError(f"it has {len(state.branches)} branches, and here are {len(branches)}")
         for branch, seen in zip(branches, state.branches, strict=True):
             branch.load_state(seen)
     except (ValueError, TypeError, KeyError) as error:
