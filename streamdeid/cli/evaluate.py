@@ -22,9 +22,9 @@ from streamdeid.cli.sections import SectionCommand
 
 @click.command(
     cls=SectionCommand,
-    epilog="Exit codes: 0 done; 1 done, but a --fail-if condition holds; 2 bad usage or input; "
-    "130 interrupted.  A name that begins with a dash goes after --.  Ctrl-C ends early with the "
-    "report of what was seen, marked as incomplete; a second one ends at once.",
+    epilog="Exit codes: 0 done; 1 done, but a --fail-if condition holds; 2 bad usage or input, or "
+    "the run broke off; 130 interrupted.  A name that begins with a dash goes after --.  Ctrl-C "
+    "ends early with the report of what was seen, marked as incomplete; a second one ends at once.",
 )
 @click.argument("original", type=A_VIDEO)
 @click.argument("deidentified", type=A_VIDEO)

@@ -85,8 +85,8 @@ def _show(error: Exception, text: str, *, debug: bool) -> None:
 @click.command(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done; 1 done, but a --fail-if condition holds; 2 bad usage or input; "
-    "130 interrupted. STREAMDEID_DEBUG=1 is --debug.",
+    epilog="Exit codes: 0 done; 1 done, but a --fail-if condition holds; 2 bad usage or input, or "
+    "the run broke off; 130 interrupted. STREAMDEID_DEBUG=1 is --debug.",
 )
 @click.option(
     "--debug", is_flag=True, envvar="STREAMDEID_DEBUG", help="Show where in the code an error rose."

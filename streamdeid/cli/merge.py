@@ -12,7 +12,11 @@ from streamdeid.cli.options import A_PATH, models_dir_option, option, report_opt
 from streamdeid.cli.sections import SectionCommand
 
 
-@click.command(cls=SectionCommand)
+@click.command(
+    cls=SectionCommand,
+    epilog="Exit codes: 0 done; 2 bad usage or input, or one of the runs had ended early, as the "
+    "report then says.",
+)
 @click.argument("states", type=A_PATH, nargs=-1, required=True)
 @report_options
 @option(

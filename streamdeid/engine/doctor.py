@@ -95,16 +95,17 @@ def _models(folder: Path | None) -> Iterator[Finding]:
     except ModelError as error:
         yield Finding("models", False, "no manifest", str(error))
         return
-    total = 0
+    sound = []
     for name in manifest.names():
         try:
             manifest.spec(name).verify()
         except ModelError as error:
             yield Finding(f"model {name}", False, "missing or changed", str(error))
         else:
-            total += manifest.spec(name).size
-    names = ", ".join(manifest.names())
-    yield Finding("models", bool(names), f"{names}: {total / 1e6:.1f} MB in {manifest.folder}")
+            sound.append(name)
+    total = sum(manifest.spec(name).size for name in sound) / 1e6
+    names = ", ".join(sound) or "none"
+    yield Finding("models", bool(sound), f"{names}: {total:.1f} MB in {manifest.folder}")
 
 
 def _video() -> Iterator[Finding]:

@@ -35,7 +35,8 @@ class Report:
     stood: a report is never lost over one figure, and never holds NaN.
 
     Attributes:
-        complete: both videos were read to their ends, and all was measured that was asked for.
+        complete: both videos were read as far as they can be, and all was measured that was asked
+            for. That a file is itself cut off stands in `notes`.
         streams: what each video says of itself, under "original" and "deidentified".
         scores: in the order in which they are shown.
         coverage: which frames the scores rest on.

@@ -72,9 +72,10 @@ class ArraySource(Closing):
         self._shape = first.shape
         self._waiting: Image | None = first
         self._index = 0
-        if len(self._shape) != 3 or 0 in self._shape:
+        if len(self._shape) != 3 or 0 in self._shape or first.dtype != np.uint8:
             raise SourceError(
-                f"{name}: picture 0 has shape {self._shape}; give (height, width, 3), all above 0."
+                f"{name}: picture 0 has shape {self._shape} and type {first.dtype}; "
+                "give (height, width, 3), all above 0, uint8."
             )
         self.info = StreamInfo(
             uri=name,
