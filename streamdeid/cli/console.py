@@ -63,8 +63,7 @@ def accept_all_characters() -> None:
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  for good
-            setattr(sys, name, nowhere)
+            setattr(sys, name, _nowhere())
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -73,6 +72,18 @@ def accept_all_characters() -> None:
 def forget_standard_output() -> None:
     """Whoever read it has gone: nothing more is to be written there, not even when Python ends."""
     _lead_nowhere(sys.stdout)
+
+
+def forget_standard_error() -> None:
+    """Whoever should read it is asleep, and a thread waits in the middle of writing to it.
+
+    That thread holds the stream's lock, for which Python waits when it ends: since 3.13 for good.
+    """
+    sys.stderr = _nowhere()
+
+
+def _nowhere() -> IO[str]:
+    return Path(os.devnull).open("w", encoding="utf-8")  # for good
 
 
 def _lead_nowhere(stream: IO[str]) -> None:

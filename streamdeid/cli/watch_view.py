@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from streamdeid.cli.console import forget_standard_error
 from streamdeid.cli.progress import FIGURES, clock, figures, score_kind, score_value
 from streamdeid.closing import Closing
 from streamdeid.engine.live.status import Event, SideStatus, Status
@@ -98,6 +99,8 @@ class PlainView(QuietView):
         with suppress(Full):
             self._waiting.put_nowait(None)
             self._thread.join(_LONGEST_END_S)
+        if self._thread.is_alive():
+            forget_standard_error()
 
     def line(self, status: Status) -> None:
         parts = [clock(status.wall_s), f"{status.pairs:,} pairs", f"lag {status.lag_s:.1f} s"]

@@ -82,6 +82,10 @@ def _compare(x: Plane, y: Plane, ssim: Plane, structure: Plane) -> None:
     np.add(x, y, out=s)
     s -= np.float32(2 * _MIDDLE)
     np.subtract(x, y, out=d)
+    # As with the middle of s: what is the same everywhere says nothing of a variance, but as a
+    # square it takes digits from it, how many hangs on the order in which the library adds.
+    level = np.float32(np.rint(d.mean()))
+    d -= level
     np.multiply(s, s, out=s_squared)
     np.multiply(d, d, out=d_squared)
     s, d, var_s, var_d = _blurred(planes)
@@ -91,7 +95,9 @@ def _compare(x: Plane, y: Plane, ssim: Plane, structure: Plane) -> None:
     np.maximum(var_d, 0, out=var_d)  # it is below 0 by a rounding where the difference is constant
     _ratio(var_s, var_d, 2 * _C2, structure)
     s += np.float32(2 * _MIDDLE)
+    d += level
     np.multiply(s, s, out=s2)
+    np.multiply(d, d, out=d2)
     _ratio(s2, d2, 2 * _C1, ssim)
     ssim *= structure
 
