@@ -52,18 +52,20 @@ def peak_rss_mb() -> float | None:
     """The most memory (MiB) that this process has held; None where the system does not tell.
 
     Linux's getrusage counts what the program held that started this one, until it became this one:
-    begun by a large process, a small one never seems smaller. What /proc says is its own.
+    begun by a large process, a small one never seems smaller. What /proc says is its own, but while
+    memory grows it is up to some hundred KiB more than what /proc remembers once memory shrinks.
     """
     if sys.platform == "win32":
         return None
-    with suppress(OSError):
-        for line in _STATUS.read_bytes().splitlines():
-            if line.startswith(b"VmHWM:"):
-                return int(line.split()[1]) / 2**10
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    with suppress(OSError):
+        for line in _STATUS.read_bytes().splitlines():
+            if line.startswith(b"VmHWM:"):
+                return min(int(line.split()[1]) / 2**10, peak)
+    return peak
 
 
 @cache

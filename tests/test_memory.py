@@ -25,7 +25,7 @@ def test_the_peak_stays_when_memory_is_given_back() -> None:
     give_back()
     after = peak_rss_mb()
     assert after is not None
-    assert after > peak - 1  # the system counts pages in batches
+    assert after >= peak
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell")

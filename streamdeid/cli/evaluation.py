@@ -171,7 +171,8 @@ class Evaluation:
                 show(report, Terminal())
                 if self._file is not None:
                     name = shown_name(str(self._file))
-                    Terminal().print(f"Report: {name}", style="dim", markup=False)
+                    # Unfolded, so that it can be copied.
+                    Terminal().print(f"Report: {name}", style="dim", soft_wrap=True, markup=False)
             sys.stdout.flush()
         except BrokenPipeError:  # a reader such as `head` has seen enough; the exit code stands
             forget_standard_output()

@@ -33,6 +33,7 @@ def test_nor_has_one_of_as_many_dimensions_as_features_have() -> None:
     found = polynomial_mmd(a, a)
     assert found.between_moments == 0.0
     assert found.standard_error == 0.0
+    assert found.kid < 0.0
 
 
 def test_it_is_the_same_from_either_side() -> None:
