@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -99,7 +100,7 @@ def _identity(settings: Settings, models: Models, first_index: int) -> Sightings
         impostor_distance=embedder.spec.impostor_distance,
     )
     metric: Metric[IdentityReading] = distances
-    wants = every_pair
+    wants: Callable[[int], bool] = every_pair
     if settings.frames is not None:
         metric = drawn = Sampled(distances, settings.frames, settings.seed)
         wants = drawn.wants

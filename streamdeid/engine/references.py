@@ -11,6 +11,7 @@ import numpy as np
 from streamdeid.engine.models import Models
 from streamdeid.errors import ReferenceImageError
 from streamdeid.frame import Frame
+from streamdeid.inference.preprocess import unit_length
 from streamdeid.metrics.identity import References
 from streamdeid.observations import Embedding, Sighting
 from streamdeid.settings import Settings, expand_images
@@ -18,7 +19,7 @@ from streamdeid.sources.still import read_picture
 from streamdeid.stages.alignment import Alignment
 from streamdeid.stages.detection import FirstThatFinds
 from streamdeid.stages.faces import FaceFinder
-from streamdeid.stages.identity import FaceEmbedder, unit_length
+from streamdeid.stages.identity import FaceEmbedder
 
 
 def load_references(

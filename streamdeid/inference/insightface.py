@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from streamdeid.errors import ModelError, SettingsError
 from streamdeid.inference.manifest import EmbeddingSpec
+from streamdeid.inference.preprocess import unit_length
 from streamdeid.inference.session import ProviderChoice, provider_of, session_arguments
 
 BROUGHT: Final = "insightface:"
@@ -138,9 +139,7 @@ class InsightFaceEmbedder:
         """
         # One by one: many files are exported for one face at a time, and not all of these say so;
         # and one that is quantised may give another vector for a face among others.
-        vectors = np.concatenate([self._model.forward(chip[None]) for chip in chips])
-        length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-        return np.asarray(vectors / np.where(length > 0, length, 1), np.float32)
+        return unit_length(np.concatenate([self._model.forward(chip[None]) for chip in chips]))
 
 
 def _load(

@@ -1,4 +1,4 @@
-"""Images laid out and normalised as the input of a model wants them."""
+"""Images laid out and normalised as a model wants them, and its vectors at unit length."""
 
 from __future__ import annotations
 
@@ -35,3 +35,9 @@ def prepare(spec: InputSpec, images: NDArray[np.float32]) -> NDArray[Any]:
     if spec.dtype == "uint8":
         images = np.rint(images)
     return np.ascontiguousarray(images, np.dtype(spec.dtype))
+
+
+def unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same directions with length 1, shape (n, dim); a null vector stays one."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.where(length > 0, length, 1), np.float32)

@@ -17,7 +17,7 @@ from streamdeid.stages.sampling import Planes
 _FLAT = 4.0
 
 
-def every_pair(index: int) -> bool:  # noqa: ARG001
+def every_pair(_index: int) -> bool:
     """Whether a frame pair is wanted where all are."""
     return True
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from streamdeid.cores import CORES
 from streamdeid.inference.manifest import EmbeddingSpec
-from streamdeid.inference.preprocess import prepare
+from streamdeid.inference.preprocess import prepare, unit_length
 from streamdeid.inference.session import Session
 from streamdeid.observations import Chips, IdentityReading
 from streamdeid.pair import Pair
@@ -50,12 +50,6 @@ class OnnxEmbedder:
         prepared = prepare(self._input, np.stack(chips))
         vectors: NDArray[np.float32] = self._session.run(**{self._input.name: prepared})[0]
         return unit_length(vectors) if self.spec.distance == "cosine" else vectors
-
-
-def unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The same directions with length 1, shape (n, dim); a null vector stays one."""
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.asarray(vectors / np.where(length > 0, length, 1), np.float32)
 
 
 class IdentityEmbedder:

@@ -17,11 +17,12 @@ from PIL import ImageFilter
 from streamdeid.engine.models import Models
 from streamdeid.frame import Image
 from streamdeid.inference.manifest import EmbeddingSpec
+from streamdeid.inference.preprocess import unit_length
 from streamdeid.observations import Face, IdentityReading, Sighting
 from streamdeid.pair import Pair
 from streamdeid.stages.alignment import Alignment
 from streamdeid.stages.chips import FaceChips, every_pair, is_flat, relative_detail
-from streamdeid.stages.identity import FaceEmbedder, IdentityEmbedder, unit_length
+from streamdeid.stages.identity import FaceEmbedder, IdentityEmbedder
 from streamdeid.stages.sampling import Planes
 from tests.stages.conftest import as_frame, pixelate
 from tests.stages.record_references import enlarge
